@@ -1,0 +1,87 @@
+// Settings shared by several processes; one definition each, so a variable means the same thing everywhere.
+import {
+  flag,
+  hostPortList,
+  instant,
+  integer,
+  oneOf,
+  optionalSetting,
+  setting,
+  text,
+  url,
+} from '#platform/config/settings.ts';
+
+export const kafkaSettings = {
+  brokers: setting('KAFKA_BROKERS', hostPortList, 'Kafka bootstrap servers'),
+  namespace: optionalSetting(
+    'KAFKA_NAMESPACE',
+    text,
+    'Prefix of every topic and group, for several environments on one cluster',
+  ),
+  ssl: setting('KAFKA_SSL', flag, 'Connect to Kafka with TLS', { default: false }),
+  username: optionalSetting('KAFKA_USERNAME', text, 'SASL SCRAM-SHA-512 user; no SASL when absent'),
+  password: optionalSetting('KAFKA_PASSWORD', text, 'SASL password', { secret: true }),
+};
+
+export const registrySettings = {
+  url: setting(
+    'SCHEMA_REGISTRY_URL',
+    url(['http:', 'https:']),
+    'Base address of the Confluent-compatible schema registry',
+  ),
+};
+
+export const postgresSettings = {
+  url: setting(
+    'POSTGRES_URL',
+    url(['postgres:', 'postgresql:']),
+    'Postgres connection of this process, with its own role',
+    { secret: true },
+  ),
+  poolSize: setting('POSTGRES_POOL_SIZE', integer({ min: 1, max: 100 }), 'Most connections held at once', {
+    default: 8,
+  }),
+};
+
+export const objectStoreSettings = {
+  endpoint: optionalSetting('S3_ENDPOINT', url(['http:', 'https:']), 'S3 endpoint; the AWS default when absent'),
+  region: setting('S3_REGION', text, 'S3 region'),
+  accessKeyId: setting('S3_ACCESS_KEY_ID', text, 'S3 access key'),
+  secretAccessKey: setting('S3_SECRET_ACCESS_KEY', text, 'S3 secret key', { secret: true }),
+  bucket: setting('S3_BUCKET', text, 'Object store bucket of archive and datasets'),
+};
+
+export const telemetrySettings = {
+  logLevel: setting('LOG_LEVEL', oneOf(['debug', 'info', 'warn', 'error']), 'Lowest level that is logged', {
+    default: 'info',
+  }),
+};
+
+export const operationsSettings = {
+  host: setting('OPERATIONS_HOST', text, 'Address of the health and metrics endpoints', { default: '127.0.0.1' }),
+  port: setting(
+    'OPERATIONS_PORT',
+    integer({ min: 0, max: 65535 }),
+    'Port of /healthz, /readyz and /metrics (0: any free port)',
+  ),
+};
+
+export const httpSettings = {
+  host: setting('HTTP_HOST', text, 'Address the service listens on', { default: '127.0.0.1' }),
+  port: setting('HTTP_PORT', integer({ min: 0, max: 65535 }), 'Port the service listens on (0: any free port)'),
+};
+
+/** Bounds of accepted event times, used at the door and again by every consumer. */
+export const eventTimeSettings = {
+  earliestMs: setting('EVENT_TIME_EARLIEST', instant, 'Earliest accepted event time', {
+    default: Date.UTC(2015, 0, 1),
+  }),
+  maxAheadMs: setting(
+    'EVENT_TIME_MAX_AHEAD_MS',
+    integer({ min: 0, max: 86_400_000 }),
+    'How far event time may be ahead of the clock, in ms',
+    {
+      default: 3_600_000,
+    },
+  ),
+};
