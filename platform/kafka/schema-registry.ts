@@ -42,7 +42,7 @@ function asRegistryError(action: string, error: unknown): Error {
 export function createSchemaRegistry(options: { url: string }): SchemaRegistry {
   const client = new ConfluentRegistry({
     host: options.url,
-    retry: { retries: 2, initialRetryTimeInMs: 100, maxRetryTimeInSecs: 2 },
+    retry: { retries: 2, initialRetryTimeInSecs: 0.1, maxRetryTimeInSecs: 2 },
   });
   const confluent = (schema: AvroSchema): { type: SchemaType.AVRO; schema: string } => ({
     type: SchemaType.AVRO,

@@ -1,0 +1,105 @@
+// An idempotent producer: a resolved send is on Kafka with acks=all, in order per key.
+import kafkajs, { type Kafka, type Producer } from 'kafkajs';
+import { classifyError, FatalError, RetryableError } from '#platform/errors.ts';
+
+export type OutgoingRecord = {
+  key: string | Buffer;
+  value: Buffer | null;
+  headers?: Readonly<Record<string, string | Buffer>>;
+};
+
+export type RecordProducer = {
+  /**
+   * Writes the records of one topic and resolves when all in-sync replicas have them.
+   * @throws RetryableError when Kafka did not acknowledge: the records may or may not be there.
+   * @throws FatalError when they can never be written, for example because the topic does not exist.
+   */
+  send(topic: string, records: readonly OutgoingRecord[]): Promise<void>;
+  disconnect(): Promise<void>;
+};
+
+/** Codes after which an idempotent producer's sequence numbers are lost: only a new producer can go on. */
+const brokenSequenceTypes = new Set([
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+  'INVALID_PRODUCER_EPOCH',
+  'INVALID_PRODUCER_ID_MAPPING',
+  'PRODUCER_FENCED',
+]);
+const hopelessTypes = new Set([
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'INVALID_TOPIC_EXCEPTION',
+  'TOPIC_AUTHORIZATION_FAILED',
+  'INVALID_RECORD',
+]);
+
+/** Connects lazily and replaces itself after an error that breaks its sequence. Partitioner: Kafka's murmur2. */
+export function createRecordProducer(options: {
+  kafka: Kafka;
+  compression?: 'none' | 'gzip' | 'zstd';
+  retries?: number;
+}): RecordProducer {
+  const { CompressionTypes, Partitioners } = kafkajs;
+  const compression = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, zstd: CompressionTypes.ZSTD }[
+    options.compression ?? 'none'
+  ];
+  let current: Promise<Producer> | undefined;
+
+  const connect = async (): Promise<Producer> => {
+    const producer = options.kafka.producer({
+      createPartitioner: Partitioners.DefaultPartitioner,
+      allowAutoTopicCreation: false,
+      idempotent: true,
+      // More than one request in flight can reorder after a retry: kafkajs does not hold back the later one.
+      maxInFlightRequests: 1,
+      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: options.retries ?? 5 },
+    });
+    await producer.connect();
+    return producer;
+  };
+  const drop = async (broken: Promise<Producer>): Promise<void> => {
+    if (current === broken) current = undefined;
+    await broken.then((producer) => producer.disconnect()).catch(() => undefined);
+  };
+
+  return {
+    send: async (topic, records) => {
+      if (records.length === 0) return;
+      current ??= connect();
+      const mine = current;
+      try {
+        const producer = await mine;
+        await producer.send({
+          topic,
+          acks: -1,
+          compression,
+          messages: records.map((record) => ({
+            key: record.key,
+            value: record.value,
+            ...(record.headers === undefined ? {} : { headers: { ...record.headers } }),
+          })),
+        });
+      } catch (error) {
+        const inner = (error as { cause?: unknown }).cause ?? error;
+        const type = (inner as { type?: string }).type ?? '';
+        if (hopelessTypes.has(type))
+          throw new FatalError(`Kafka refuses the records for ${topic}: ${type}`, {
+            code: 'record-rejected',
+            cause: error,
+          });
+        if (brokenSequenceTypes.has(type) || classifyError(inner) !== 'retryable') await drop(mine);
+        throw new RetryableError(`Kafka did not acknowledge records for ${topic}`, {
+          code: 'dependency-unavailable',
+          cause: error,
+        });
+      }
+    },
+    disconnect: async () => {
+      if (current === undefined) return;
+      const last = current;
+      current = undefined;
+      await last.then((producer) => producer.disconnect()).catch(() => undefined);
+    },
+  };
+}
