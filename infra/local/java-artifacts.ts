@@ -1,0 +1,83 @@
+// Fetches the jars of the Java components with Maven, once per change of the poms, into the shared cache.
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { findJava, findMaven } from './java.ts';
+import { cacheDir, repositoryRoot } from './local-dir.ts';
+import { withLock } from './process-lock.mjs';
+import { StackError } from './stack-error.ts';
+
+const execFileAsync = promisify(execFile);
+const pomDir = join(repositoryRoot, 'infra', 'local', 'maven');
+
+export type JavaArtifacts = { readonly java: string; readonly dir: string };
+
+/** Java, and the folder with one sub-folder of jars per pom; fetched when absent or when a pom changed. */
+export async function ensureJavaArtifacts(onProgress: (text: string) => void = () => {}): Promise<JavaArtifacts> {
+  const java = await findJava();
+  const dir = join(cacheDir, `java-${await hashPoms()}`);
+  if (!existsSync(dir)) {
+    await withLock(join(cacheDir, 'java.lock'), async () => {
+      if (existsSync(dir)) return;
+      const maven = await findMaven();
+      onProgress('fetching the Java components with Maven (once, about 250 MB)');
+      await fetchWithMaven(maven, dir);
+    });
+  }
+  return { java, dir };
+}
+
+async function hashPoms(): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of (await readdir(pomDir)).filter((name) => name.endsWith('.xml')).sort()) {
+    hash.update(`${name}\n`).update(await readFile(join(pomDir, name)));
+  }
+  return hash.digest('hex').slice(0, 12);
+}
+
+async function fetchWithMaven(maven: string, dir: string): Promise<void> {
+  // The folder gets its name only when it is whole: an interrupted fetch leaves nothing that looks finished.
+  const unfinished = `${dir}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { recursive: true });
+  const args = ['--batch-mode', '--quiet', '--file', join(pomDir, 'pom.xml'), `-Dcache=${unfinished}`, 'package'];
+  try {
+    await execFileAsync(maven, args, { maxBuffer: 64 * 1024 * 1024 });
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+    const lines = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('ERROR'));
+    throw new StackError(
+      `Maven could not fetch the Java components (it needs the network once):\n${lines.slice(0, 5).join('\n')}`,
+      { cause: error },
+    );
+  }
+  for (const name of await readdir(cacheDir)) {
+    // Another checkout's stack may still run from an older folder of jars; only leftovers of broken fetches go.
+    if (name.endsWith('.unfinished') && join(cacheDir, name) !== unfinished) {
+      await rm(join(cacheDir, name), { recursive: true, force: true });
+    }
+  }
+  await rename(unfinished, dir);
+}
+
+export type JavaCommand = { readonly file: string; readonly args: readonly string[] };
+
+/** The command line of one of Kafka's own tools, such as `org.apache.kafka.tools.consumer.ConsoleConsumer`. */
+export async function kafkaToolCommand(mainClass: string, toolArgs: readonly string[]): Promise<JavaCommand> {
+  const { java, dir } = await ensureJavaArtifacts();
+  return {
+    file: java,
+    args: [
+      '-Xmx256m',
+      '-XX:+UseSerialGC',
+      '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+      '-cp',
+      join(dir, 'kafka-tools', '*'),
+      mainClass,
+      ...toolArgs,
+    ],
+  };
+}

@@ -1,0 +1,195 @@
+// Starts the local stack as children of this process, gives handles to each component, and leaves nothing behind.
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Component, ComponentContext } from './component.ts';
+import { type ComponentName, components, type StackEndpoints } from './components.ts';
+import { readOrMakeCredentials } from './credentials.ts';
+import { ensureJavaArtifacts, type JavaArtifacts } from './java-artifacts.ts';
+import { endLeftovers } from './leftovers.ts';
+import { choosePorts } from './ports.ts';
+import { findLockHolder, identifyProcess, tryLock } from './process-lock.mjs';
+import { createRunningComponent, type RunningComponent } from './running-component.ts';
+import { StackError } from './stack-error.ts';
+import {
+  type ComponentEntry,
+  removeStackFile,
+  type StackPhase,
+  supervisorLockPath,
+  writeStackFile,
+} from './stack-file.ts';
+
+export type PortName = {
+  [Name in ComponentName]: keyof Extract<(typeof components)[number], { name: Name }>['ports'];
+}[ComponentName] &
+  string;
+
+export type LocalStackOptions = {
+  /** Data, logs and stack.json; made when absent. */
+  readonly localDir: string;
+  /** default: the well-known ports where free. free: any free ones. Or ports by name; those not named are any free ones. */
+  readonly ports?: 'default' | 'free' | Readonly<Record<string, number>>;
+  /** Lines for a person who waits. */
+  readonly onProgress?: (text: string) => void;
+  /** A component that ended although nobody stopped it. */
+  readonly onUnexpectedEnd?: (message: string) => void;
+};
+
+export type LocalStack = AsyncDisposable & {
+  readonly localDir: string;
+  readonly endpoints: StackEndpoints;
+  readonly components: Readonly<Record<ComponentName, RunningComponent>>;
+  /** Stops every component, dependents first. Data stays. */
+  stop(): Promise<void>;
+};
+
+/**
+ * Starts every component and waits until each is healthy; those that do not depend on each other start side by side.
+ * When this process ends in whatever way, even by kill -9, the components stop.
+ * @throws StackError when another process runs a stack in this folder, or a component does not start; nothing is left running.
+ */
+export async function startLocalStack(options: LocalStackOptions): Promise<LocalStack> {
+  const localDir = resolve(options.localDir);
+  const onProgress = options.onProgress ?? (() => {});
+  await mkdir(localDir, { recursive: true });
+  const lock = tryLock(supervisorLockPath(localDir));
+  if (lock === undefined) {
+    const holder = findLockHolder(supervisorLockPath(localDir));
+    throw new StackError(`A local stack already runs in ${localDir} (process ${holder?.pid ?? 'just ended'}).`);
+  }
+  try {
+    await endLeftovers(localDir, onProgress);
+    return await startComponents({ ...options, localDir, onProgress }, lock);
+  } catch (error) {
+    removeStackFile(localDir);
+    lock.release();
+    throw error;
+  }
+}
+
+async function startComponents(
+  options: LocalStackOptions & { readonly onProgress: (text: string) => void },
+  lock: { release(): void },
+): Promise<LocalStack> {
+  const { localDir, onProgress } = options;
+  const startedAt = new Date().toISOString();
+  const supervisor = identifyProcess(process.pid);
+  if (supervisor === undefined) throw new Error('cannot tell when this process started');
+  let java: Promise<JavaArtifacts> | undefined;
+  const logDir = join(localDir, 'logs');
+  await mkdir(logDir, { recursive: true });
+  const ports = await choosePorts(wantedPorts(options.ports ?? 'default'));
+  const credentials = await readOrMakeCredentials(localDir);
+  const contexts = mapComponents(
+    ({ name }): ComponentContext => ({
+      localDir,
+      dataDir: join(localDir, name),
+      logDir,
+      ports,
+      credentials,
+      onProgress,
+      java: () => (java ??= ensureJavaArtifacts(onProgress)),
+    }),
+  );
+  const endpoints = mapComponents((component) =>
+    component.endpoint(contexts[component.name as ComponentName]),
+  ) as StackEndpoints;
+
+  let phase: StackPhase = 'starting';
+  let isGone = false;
+  const saveState = () => {
+    // While the components are being made there is nothing to tell; after the end the file must stay away.
+    if (running === undefined || isGone) return;
+    const handles = running;
+    const entries = mapComponents((component): ComponentEntry => {
+      const handle = handles[component.name as ComponentName];
+      return {
+        process: handle.pid === undefined ? null : (identifyProcess(handle.pid) ?? null),
+        address: `127.0.0.1:${ports[component.name]}`,
+        logPath: handle.logPath,
+      };
+    });
+    writeStackFile({ phase, startedAt, localDir, supervisor, ports, endpoints, components: entries });
+  };
+  let running: Record<ComponentName, RunningComponent> | undefined;
+  const handles = mapComponents((component) =>
+    createRunningComponent({
+      component,
+      context: contexts[component.name as ComponentName],
+      onChange: saveState,
+      onUnexpectedEnd: options.onUnexpectedEnd ?? onProgress,
+    }),
+  );
+  running = handles;
+  saveState();
+
+  let stopping: Promise<void> | undefined;
+  const stop = () =>
+    (stopping ??= (async () => {
+      phase = 'stopping';
+      saveState();
+      await forEachInOrder(dependentsOf, (component) => handles[component.name as ComponentName].stop());
+      isGone = true;
+      removeStackFile(localDir);
+      lock.release();
+    })());
+
+  // Fetched before anything runs: a missing JDK is told at once.
+  try {
+    java = ensureJavaArtifacts(onProgress);
+    await java;
+    await forEachInOrder(dependenciesOf, async (component) => {
+      const begin = Date.now();
+      onProgress(`${component.title}: starting`);
+      await handles[component.name as ComponentName].start();
+      onProgress(
+        `${component.title}: ready on 127.0.0.1:${ports[component.name]} after ${((Date.now() - begin) / 1000).toFixed(1)} s`,
+      );
+    });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  phase = 'ready';
+  saveState();
+  return { localDir, endpoints, components: handles, stop, [Symbol.asyncDispose]: stop };
+}
+
+function wantedPorts(choice: NonNullable<LocalStackOptions['ports']>): Record<string, number | undefined> {
+  const preferred: Record<string, number | undefined> = Object.assign({}, ...components.map(({ ports }) => ports));
+  if (choice === 'default') return preferred;
+  return Object.fromEntries(Object.keys(preferred).map((name) => [name, choice === 'free' ? undefined : choice[name]]));
+}
+
+function mapComponents<Result>(map: (component: Component) => Result): Record<ComponentName, Result> {
+  return Object.fromEntries(components.map((component) => [component.name, map(component)])) as Record<
+    ComponentName,
+    Result
+  >;
+}
+
+const dependenciesOf = (component: Component): readonly string[] => component.dependsOn;
+const dependentsOf = (component: Component): readonly string[] =>
+  components
+    .filter(({ dependsOn }) => (dependsOn as readonly string[]).includes(component.name))
+    .map(({ name }) => name);
+
+// Runs the step for every component, each after those that `after` names. Waits for all, also when one fails, so that a failed
+// start does not leave another one half way.
+async function forEachInOrder(
+  after: (component: Component) => readonly string[],
+  step: (component: Component) => Promise<void>,
+): Promise<void> {
+  const done = new Map<string, Promise<void>>();
+  const run = (component: Component): Promise<void> => {
+    const known = done.get(component.name);
+    if (known !== undefined) return known;
+    const names = after(component);
+    const before = components.filter(({ name }) => names.includes(name)).map(run);
+    const own = Promise.all(before).then(() => step(component));
+    done.set(component.name, own);
+    return own;
+  };
+  const results = await Promise.allSettled(components.map(run));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}

@@ -1,0 +1,60 @@
+// `npm run up`: starts the local stack in the background and returns when every component is healthy.
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defaultLocalDir } from './local-dir.ts';
+import { describeError } from './stack-error.ts';
+import { findStack, readStack } from './stack-file.ts';
+import { describeEndpoints } from './status-report.ts';
+import type { SupervisorMessage } from './supervisor.ts';
+
+function startSupervisor(localDir: string): Promise<SupervisorMessage> {
+  mkdirSync(join(localDir, 'logs'), { recursive: true });
+  const log = openSync(join(localDir, 'logs', 'supervisor.log'), 'a');
+  const supervisor = spawn(process.execPath, [fileURLToPath(new URL('supervisor.ts', import.meta.url)), localDir], {
+    detached: true,
+    stdio: ['ignore', log, log, 'ipc'],
+    env: { ...process.env, NODE_NO_WARNINGS: '1' },
+  });
+  closeSync(log);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      console.error('interrupted: stopping what was started');
+      supervisor.kill('SIGTERM');
+    });
+  }
+  return new Promise((resolve) => {
+    supervisor.on('message', (message: SupervisorMessage) => {
+      if (message.kind === 'progress') return console.log(message.text);
+      resolve(message);
+      if (supervisor.connected) supervisor.disconnect();
+      supervisor.unref();
+    });
+    supervisor.on('error', (error) => resolve({ kind: 'failed', text: error.message }));
+    supervisor.on('exit', (code, signal) =>
+      resolve({ kind: 'failed', text: `The stack did not start (${signal ?? `exit code ${code}`}).` }),
+    );
+  });
+}
+
+const localDir = defaultLocalDir();
+try {
+  const known = findStack(localDir);
+  if (known !== null) {
+    console.log(`Already running since ${known.startedAt}.\n${describeEndpoints(known)}`);
+  } else {
+    const outcome = await startSupervisor(localDir);
+    if (outcome.kind === 'failed') {
+      console.error(outcome.text);
+      process.exitCode = 1;
+    } else {
+      console.log(`\n${describeEndpoints(readStack(localDir))}`);
+    }
+  }
+} catch (error) {
+  console.error(describeError(error));
+  process.exitCode = 1;
+}
+// Signal handlers and the channel to the supervisor must not keep this process.
+process.exit();
