@@ -1,8 +1,8 @@
 // Puts a planning request together: the only place that makes one, so serving, datasets and simulation cannot differ.
 
 import { toCanonicalJson } from './canonical-json.ts';
-import { type Catalogue, type CatalogueRecipe, compareText } from './catalogue.ts';
-import { checkRecipe } from './constraint-check.ts';
+import { type Catalogue, compareText } from './catalogue.ts';
+import { createRecipeCheck } from './constraint-check.ts';
 import type { Meal } from './recipe-shape.ts';
 import type { Constraint, PlanRequest, RequestSlot } from './request-shape.ts';
 import { drawSome, type Random } from './seeded-random.ts';
@@ -35,10 +35,13 @@ export function drawCandidates(
 ): RequestSlot {
   const { count, minAllowed } = deps.config ?? defaultCandidateConfig;
   const slot = { slot_id: toSlotId(wish.date, wish.meal), ...wish, candidates: [] };
-  const isAllowed = (entry: CatalogueRecipe) =>
-    checkRecipe(entry, slot, { constraints: [...constraints] }).length === 0;
+  const check = createRecipeCheck(slot, constraints);
   const recipes = deps.catalogue.listForMeal(wish.meal);
-  const allowed = drawSome(deps.random, recipes.filter(isAllowed), minAllowed);
+  const allowed = drawSome(
+    deps.random,
+    recipes.filter((entry) => check(entry).length === 0),
+    minAllowed,
+  );
   const others = recipes.filter((entry) => !allowed.includes(entry));
   const drawn = [...allowed, ...drawSome(deps.random, others, count - allowed.length)];
   // Sorted, so that the order says nothing about which of them are allowed.

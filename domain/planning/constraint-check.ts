@@ -39,21 +39,27 @@ export type ConstraintCheck = {
   readonly hardRules: number;
 };
 
-type SlotRequest = Pick<PlanRequest, 'constraints'>;
-
 /** True for Saturday and Sunday; the date is a calendar date, so no time zone enters. */
 export function isWeekend(date: string): boolean {
   const day = new Date(`${date}T00:00:00Z`).getUTCDay();
   return day === 0 || day === 6;
 }
 
-/** Rules about one recipe in one slot: allergies, diets, excluded ingredients, minutes. All of them are hard. */
-export function checkRecipe(candidate: CatalogueRecipe, slot: RequestSlot, request: SlotRequest): Violation[] {
-  return request.constraints.flatMap((constraint) => checkRecipeRule(candidate, slot, constraint) ?? []);
+/**
+ * The rules about a recipe in this slot: allergies, diets, excluded ingredients, minutes. All of them are hard. What
+ * depends on the slot alone is worked out here, once, because a slot is checked with many recipes.
+ */
+export function createRecipeCheck(
+  slot: Pick<RequestSlot, 'slot_id' | 'date'>,
+  constraints: readonly Constraint[],
+): (candidate: CatalogueRecipe) => Violation[] {
+  const days = isWeekend(slot.date) ? 'weekend' : 'weekday';
+  const rules = constraints.filter((rule) => rule.kind !== 'max_minutes' || rule.days === days);
+  return (candidate) => rules.flatMap((rule) => checkRecipeRule(candidate, slot.slot_id, rule) ?? []);
 }
 
-function checkRecipeRule({ recipe }: CatalogueRecipe, slot: RequestSlot, constraint: Constraint): Violation | null {
-  const about = { severity: 'hard', slot_id: slot.slot_id, recipe_id: recipe.recipe_id } as const;
+function checkRecipeRule({ recipe }: CatalogueRecipe, slot_id: string, constraint: Constraint): Violation | null {
+  const about = { severity: 'hard', slot_id, recipe_id: recipe.recipe_id } as const;
   switch (constraint.kind) {
     case 'allergy': {
       const state = recipe.allergens[constraint.allergen];
@@ -72,8 +78,7 @@ function checkRecipeRule({ recipe }: CatalogueRecipe, slot: RequestSlot, constra
       return { ...about, kind: 'excluded_ingredient', ingredient, certainty: certaintyOf(named) };
     }
     case 'max_minutes': {
-      const applies = constraint.days === (isWeekend(slot.date) ? 'weekend' : 'weekday');
-      if (!applies || recipe.minutes_at_least <= constraint.minutes) return null;
+      if (recipe.minutes_at_least <= constraint.minutes) return null;
       return { ...about, kind: 'time', minutes: recipe.minutes_at_least, allowed_minutes: constraint.minutes };
     }
     case 'budget':
@@ -154,7 +159,7 @@ function checkPlannedSlot(
   const { recipe_id, servings } = planned;
   const entry = catalogue.findRecipe(recipe_id);
   if (!entry) return [{ kind: 'unknown_recipe', severity: 'hard', slot_id, recipe_id }];
-  const violations = checkRecipe(entry, slot, request);
+  const violations = createRecipeCheck(slot, request.constraints)(entry);
   if (servings < needed_servings) {
     violations.push({ kind: 'servings', severity: 'hard', slot_id, servings, needed_servings });
   }

@@ -1,7 +1,7 @@
 // The baseline planner: rules decide what is allowed, a softmax over the visible score decides what is served, and its propensities are logged.
 
 import type { Catalogue, CatalogueRecipe } from './catalogue.ts';
-import { allowedCostUsd, checkRecipe, pantryOf, slotCostUsd } from './constraint-check.ts';
+import { allowedCostUsd, createRecipeCheck, pantryOf, slotCostUsd } from './constraint-check.ts';
 import { createAlignmentScorer } from './plan-scores.ts';
 import type { Plan, SlotChoice } from './plan-shape.ts';
 import type { PlanRequest, RequestSlot } from './request-shape.ts';
@@ -38,8 +38,7 @@ export function planByRules(
   const alignmentOf = createAlignmentScorer(request);
   const used = new Set(request.previous_plan?.slots.map((slot) => slot.recipe_id));
   const filled = request.slots.map((slot): Filled => {
-    const allowed = slot.candidates.map((recipeId) => allowedCandidate(recipeId, slot, request, catalogue));
-    const scores = allowed.map((entry) => {
+    const scores = findAllowed(slot, request, catalogue).map((entry) => {
       if (!entry) return null;
       return alignmentOf(entry, slot) - (used.has(entry.recipe.recipe_id) ? config.repetitionPenalty : 0);
     });
@@ -67,15 +66,17 @@ export function planByRules(
   return { plan: { plan_version: 1, slots }, choices: filled.map(({ choice }) => choice), interventions };
 }
 
-/** The candidate, or null when it is unknown or breaks a hard rule. */
-export function allowedCandidate(
-  recipeId: string,
+/** The candidates of a slot in their order, with null for one that is unknown or breaks a hard rule. */
+export function findAllowed(
   slot: RequestSlot,
-  request: PlanRequest,
+  request: Pick<PlanRequest, 'constraints'>,
   catalogue: Catalogue,
-): CatalogueRecipe | null {
-  const entry = catalogue.findRecipe(recipeId);
-  return entry && checkRecipe(entry, slot, request).length === 0 ? entry : null;
+): (CatalogueRecipe | null)[] {
+  const check = createRecipeCheck(slot, request.constraints);
+  return slot.candidates.map((recipeId) => {
+    const entry = catalogue.findRecipe(recipeId);
+    return entry && check(entry).length === 0 ? entry : null;
+  });
 }
 
 /** exp(score ÷ temperature), normalized; null scores get 0. All zeros when every score is null. */
@@ -100,7 +101,7 @@ function keepBudget(filled: readonly Filled[], request: PlanRequest, catalogue: 
     const { slot, choice } = target;
     const now = choice.recipe_id === null ? null : catalogue.findRecipe(choice.recipe_id);
     if (!now) return [];
-    const options = slot.candidates.flatMap((id) => allowedCandidate(id, slot, request, catalogue) ?? []);
+    const options = findAllowed(slot, request, catalogue).filter((entry) => entry !== null);
     const cheapest = options.reduce((best, entry) =>
       costInCents(entry, slot) < costInCents(best, slot) ? entry : best,
     );
