@@ -13,6 +13,8 @@ type TopicBase = {
   readonly purpose: string;
   readonly valueSchema: RecordSchemaName;
   readonly partitions: number;
+  /** Largest record, in bytes; a dead letter wraps the record it is about and needs room for it. */
+  readonly maxRecordBytes: number;
   readonly ordering: string;
   readonly writers: readonly string[];
   /** Consumer groups: each is a folder under consumers/. */
@@ -36,6 +38,7 @@ export type Topic = TopicBase &
   );
 
 const dayMs = 86_400_000;
+const mebibyte = 1024 * 1024;
 
 export const topics = {
   events: {
@@ -45,6 +48,7 @@ export const topics = {
     keyReason: "one unit's events stay in order",
     valueSchema: 'event',
     partitions: 12,
+    maxRecordBytes: mebibyte,
     cleanup: 'delete',
     retentionMs: 14 * dayMs,
     ordering: 'per unit, as produced',
@@ -61,6 +65,7 @@ export const topics = {
     keyReason: 'compaction keeps the latest record of each assignment',
     valueSchema: 'assignment',
     partitions: 12,
+    maxRecordBytes: mebibyte,
     cleanup: 'compact',
     retentionMs: null,
     ordering: 'per assignment, by revision',
@@ -77,6 +82,7 @@ export const topics = {
     keyReason: 'compaction keeps the latest definition of each experiment',
     valueSchema: 'definition',
     partitions: 1,
+    maxRecordBytes: mebibyte,
     cleanup: 'compact',
     retentionMs: null,
     ordering: 'total: one partition',
@@ -93,6 +99,7 @@ export const topics = {
     keyReason: 'the source position is the identity of a dead letter',
     valueSchema: 'deadLetter',
     partitions: 12,
+    maxRecordBytes: 4 * mebibyte,
     cleanup: 'delete',
     retentionMs: 90 * dayMs,
     ordering: 'none',

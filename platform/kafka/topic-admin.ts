@@ -9,6 +9,7 @@ function configOf(topic: Topic): { name: string; value: string }[] {
   return [
     { name: 'cleanup.policy', value: topic.cleanup },
     { name: 'message.timestamp.type', value: 'LogAppendTime' },
+    { name: 'max.message.bytes', value: String(topic.maxRecordBytes) },
     { name: 'retention.ms', value: topic.retentionMs === null ? '-1' : String(topic.retentionMs) },
     ...(topic.cleanup === 'compact' ? [{ name: 'min.compaction.lag.ms', value: '0' }] : []),
   ];

@@ -1,0 +1,38 @@
+// Applies the event rules to a decoded value, for consumers: they trust neither the door nor other producers.
+import { type EventTimeBounds, findEventProblem } from '#domain/event/parse-event.ts';
+import type { EventRecord } from '#schemas/generated/records.ts';
+
+export type EventRejection = {
+  stage: 'validate';
+  reason: 'rule-violated';
+  error: string;
+  eventId: string;
+  experimentIds: string[];
+};
+
+/**
+ * A parser of decoded values for consumers of the events topic: the event when it keeps all rules, else the rejection for the
+ * dead-letter topic. Latest accepted event time: the broker's append time plus `maxAheadMs`, so that reading the same record
+ * again years later gives the same answer.
+ */
+export function createEventParser(limits: { earliestMs: number; maxAheadMs: number }) {
+  return function parseEvent(
+    value: unknown,
+    record: { readonly timestampMs: number },
+  ): { ok: true; value: EventRecord } | { ok: false; rejection: EventRejection } {
+    const event = value as EventRecord;
+    const bounds: EventTimeBounds = { earliestMs: limits.earliestMs, latestMs: record.timestampMs + limits.maxAheadMs };
+    const problem = findEventProblem(event, bounds);
+    if (problem === undefined) return { ok: true, value: event };
+    return {
+      ok: false,
+      rejection: {
+        stage: 'validate',
+        reason: 'rule-violated',
+        error: `${problem.field} ${problem.message}`,
+        eventId: event.event_id,
+        experimentIds: event.experiments.map((ref) => ref.experiment_id),
+      },
+    };
+  };
+}

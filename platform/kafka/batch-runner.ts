@@ -1,0 +1,332 @@
+// The one loop that reads Kafka for every consumer group: buffers, flushes, retries, dead letters, offsets, rebalances, drain.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { classifyError, describeError, FatalError } from '#platform/errors.ts';
+import type { ConsumerMember, FetchedBatch, TopicInspector } from '#platform/kafka/consumer-port.ts';
+import type { DeadLetterPublisher } from '#platform/kafka/dead-letters.ts';
+import { createFlusher } from '#platform/kafka/flusher.ts';
+import { createPartitionBuffer, type PartitionBuffer } from '#platform/kafka/partition-buffer.ts';
+import { type OffsetStore, OwnershipLostError } from '#platform/kafka/postgres-offsets.ts';
+import type { RecordDecoder } from '#platform/kafka/record.ts';
+import { defaultRetryPolicy, type RetryPolicy, retryDelayMs } from '#platform/kafka/retry-policy.ts';
+import type { RunnerMetrics } from '#platform/kafka/runner-metrics.ts';
+import type { FlushPolicy, Sink } from '#platform/kafka/sink.ts';
+import type { Pool } from '#platform/postgres/pool.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+
+export type BatchRunnerConfig = {
+  readonly groupId: string;
+  readonly topic: string;
+  readonly flush: FlushPolicy;
+  /** Over all partitions; above it the fullest partition is flushed early and fetching pauses. */
+  readonly maxBufferedBytes: number;
+  /** Flushes of different partitions that may run at the same time. */
+  readonly flushConcurrency: number;
+  readonly retry?: RetryPolicy;
+};
+
+export type BatchRunnerDeps<T, P> = {
+  member: ConsumerMember;
+  inspector: TopicInspector;
+  offsets: OffsetStore;
+  pool: Pool;
+  decoder: RecordDecoder<T>;
+  sink: Sink<T, P>;
+  publishDeadLetters: DeadLetterPublisher;
+  metrics: RunnerMetrics;
+  log: Logger;
+  now: () => number;
+  random: () => number;
+  /** Called once when the runner cannot go on; the process must then end with a non-zero code. */
+  fail: (error: unknown) => void;
+};
+
+export type BatchRunner = {
+  start(): Promise<void>;
+  /** True when the member has joined and every partition it owns is positioned. */
+  ready(): boolean;
+  partitions(): readonly number[];
+  /** Stops intake, flushes what is buffered, tells Kafka where the group is, leaves the group. */
+  drain(): Promise<void>;
+};
+
+/**
+ * A partition's life in this member:
+ *   positioning: paused; its position is being read from Postgres. Entered on assignment and after ownership was lost.
+ *   active:      fetched records are decoded into the buffer; flushes move the position. At most one flush at a time.
+ *   dropped:     revoked. The buffer is discarded; a running flush may finish, and the offset fence decides whether it counts.
+ */
+type Partition<T> = {
+  readonly id: number;
+  phase: 'positioning' | 'active' | 'dropped';
+  buffer: PartitionBuffer<T> | undefined;
+  flushing: boolean;
+  paused: boolean;
+  timer: NodeJS.Timeout | undefined;
+  committed: bigint;
+  highWatermark: bigint;
+};
+
+const kafkaCommitIntervalMs = 5_000;
+
+export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRunnerDeps<T, P>): BatchRunner {
+  const { member, log, metrics, now } = deps;
+  const retry = config.retry ?? defaultRetryPolicy;
+  const flusher = createFlusher<T, P>({ ...deps, retry });
+  const owned = new Map<number, Partition<T>>();
+  /** Flushes that still run, also of partitions that were dropped: a partition is positioned only after its last one ended. */
+  const inFlight = new Map<number, Promise<void>>();
+  let joined = false;
+  let draining = false;
+  let failed = false;
+  let commitTimer: NodeJS.Timeout | undefined;
+
+  const fail = (error: unknown): void => {
+    if (failed) return;
+    failed = true;
+    for (const partition of owned.values()) drop(partition);
+    deps.fail(error);
+  };
+
+  const drop = (partition: Partition<T>): void => {
+    partition.phase = 'dropped';
+    partition.buffer = undefined;
+    clearTimeout(partition.timer);
+    owned.delete(partition.id);
+    metrics.released(partition.id);
+  };
+
+  const bufferedBytes = (): number => {
+    let total = 0;
+    for (const partition of owned.values()) total += partition.buffer?.byteCount ?? 0;
+    return total;
+  };
+
+  const position = async (partition: Partition<T>): Promise<void> => {
+    partition.phase = 'positioning';
+    partition.buffer = undefined;
+    clearTimeout(partition.timer);
+    for (let attempt = 1; isCurrent(partition); attempt += 1) {
+      try {
+        await inFlight.get(partition.id);
+        const next = (await deps.offsets.load([partition.id])).get(partition.id)!;
+        const pinnedEnd = (await deps.sink.pinnedEnd?.(partition.id, next)) ?? null;
+        if (!isCurrent(partition)) return;
+        partition.committed = next;
+        partition.buffer = createPartitionBuffer<T>({
+          topic: config.topic,
+          partition: partition.id,
+          start: next,
+          pinnedEnd,
+          startsNewBatch: deps.sink.startsNewBatch,
+        });
+        partition.phase = 'active';
+        partition.paused = false;
+        member.seek(partition.id, next);
+        member.resume(partition.id);
+        log.debug(
+          { partition: partition.id, offset: next.toString(), pinnedEnd: pinnedEnd?.toString() },
+          'partition positioned',
+        );
+        return;
+      } catch (error) {
+        if (classifyError(error) !== 'retryable') {
+          fail(error);
+          return;
+        }
+        log.warn(
+          { partition: partition.id, attempt, cause: describeError(error) },
+          'partition cannot be positioned yet',
+        );
+        await sleep(retryDelayMs(retry, attempt, deps.random()));
+      }
+    }
+  };
+
+  const isCurrent = (partition: Partition<T>): boolean => !failed && owned.get(partition.id) === partition;
+
+  /** Gives the partition's buffer up and reads its position again: nothing is lost, because nothing of it was committed. */
+  const reposition = (partition: Partition<T>): void => {
+    if (!isCurrent(partition)) return;
+    member.pause(partition.id);
+    partition.paused = true;
+    void position(partition);
+  };
+
+  const schedule = (partition: Partition<T>): void => {
+    if (!isCurrent(partition) || partition.phase !== 'active' || partition.flushing || partition.buffer === undefined)
+      return;
+    if (runningFlushes() >= config.flushConcurrency) return;
+    const pressed = bufferedBytes() >= config.maxBufferedBytes && fullest() === partition;
+    const batch = partition.buffer.take(config.flush, now(), { force: pressed || draining });
+    if (batch === undefined) {
+      clearTimeout(partition.timer);
+      const due = partition.buffer.dueAtMs(config.flush);
+      if (due !== undefined) partition.timer = setTimeout(() => schedule(partition), Math.max(1, due - now()));
+      return;
+    }
+    partition.flushing = true;
+    const run = flusher
+      .flush(batch, () => isCurrent(partition))
+      .then(
+        (outcome) => {
+          if (outcome === 'abandoned') return;
+          partition.committed = batch.nextOffset;
+          metrics.committed(partition.id, partition.highWatermark - batch.nextOffset, batch);
+        },
+        (error: unknown) => {
+          if (error instanceof OwnershipLostError) {
+            log.warn({ partition: partition.id, cause: error.message }, 'partition given up');
+            metrics.ownershipLost();
+            // After this promise has left inFlight, so that positioning does not wait for itself.
+            setImmediate(() => reposition(partition));
+          } else fail(error);
+        },
+      );
+    const settled = run.finally(() => {
+      partition.flushing = false;
+      if (inFlight.get(partition.id) === settled) inFlight.delete(partition.id);
+      resumeWhereRoom();
+      scheduleAll();
+    });
+    inFlight.set(partition.id, settled);
+  };
+
+  const runningFlushes = (): number => inFlight.size;
+
+  const fullest = (): Partition<T> | undefined => {
+    let found: Partition<T> | undefined;
+    for (const partition of owned.values()) {
+      if (partition.flushing || partition.buffer === undefined || partition.buffer.awaitsRange) continue;
+      if (found === undefined || partition.buffer.byteCount > found.buffer!.byteCount) found = partition;
+    }
+    return found;
+  };
+
+  const scheduleAll = (): void => {
+    // The fullest first, so that a flush slot never waits behind small partitions under pressure.
+    const waiting = [...owned.values()].filter(
+      (partition) => !partition.flushing && (partition.buffer?.recordCount ?? 0) > 0,
+    );
+    waiting.sort((a, b) => b.buffer!.byteCount - a.buffer!.byteCount);
+    for (const partition of waiting) schedule(partition);
+  };
+
+  const isFull = (partition: Partition<T>): boolean => {
+    const buffer = partition.buffer;
+    // A claimed range must arrive whole before anything of it can be flushed, however large it is.
+    if (buffer === undefined || buffer.awaitsRange) return false;
+    return buffer.recordCount >= 2 * config.flush.maxRecords || buffer.byteCount >= 2 * config.flush.maxBytes;
+  };
+
+  const resumeWhereRoom = (): void => {
+    if (draining || bufferedBytes() >= config.maxBufferedBytes) return;
+    for (const partition of owned.values()) {
+      if (!partition.paused || partition.phase !== 'active' || isFull(partition)) continue;
+      partition.paused = false;
+      member.resume(partition.id);
+    }
+  };
+
+  const pauseIfFull = (partition: Partition<T>): void => {
+    if (partition.paused || partition.buffer?.awaitsRange === true) return;
+    if (!isFull(partition) && bufferedBytes() < config.maxBufferedBytes) return;
+    partition.paused = true;
+    member.pause(partition.id);
+  };
+
+  const fetched = async (batch: FetchedBatch): Promise<void> => {
+    const partition = owned.get(batch.partition);
+    if (partition === undefined || partition.phase !== 'active' || partition.buffer === undefined || draining) return;
+    const buffer = partition.buffer;
+    try {
+      if (batch.fetchedFrom > buffer.position) {
+        // Control records leave gaps; deleted records do too, and those would be lost in silence.
+        const logStart = (await deps.inspector.offsets()).get(batch.partition)!.logStart;
+        if (logStart > buffer.position) {
+          throw new FatalError(
+            `${config.groupId} needs offset ${buffer.position} of ${config.topic} partition ${batch.partition}, but Kafka keeps only from ${logStart} on`,
+            { code: 'offset-below-log-start' },
+          );
+        }
+      }
+      await deps.decoder.prepare(batch.records);
+    } catch (error) {
+      if (classifyError(error) !== 'retryable') return fail(error);
+      log.warn({ partition: batch.partition, cause: describeError(error) }, 'records cannot be decoded yet');
+      return reposition(partition);
+    }
+    if (partition.buffer !== buffer || !isCurrent(partition)) return;
+    partition.highWatermark = batch.highWatermark;
+    metrics.fetched(batch);
+    buffer.append(
+      batch.records.map((record) => ({ record, result: deps.decoder.decode(record) })),
+      batch.nextOffset,
+      now(),
+    );
+    pauseIfFull(partition);
+    if (partition.paused) scheduleAll();
+    else schedule(partition);
+  };
+
+  const commitToKafka = async (): Promise<void> => {
+    const positions = new Map(
+      [...owned.values()]
+        .filter(({ phase }) => phase === 'active')
+        .map(({ id, committed }) => [id, committed] as const),
+    );
+    if (positions.size === 0) return;
+    // Informational: the truth is in Postgres, so a failure changes nothing.
+    await member
+      .commit(positions)
+      .catch((error: unknown) => log.debug({ cause: describeError(error) }, 'Kafka offset commit failed'));
+  };
+
+  return {
+    start: async () => {
+      await member.start({
+        assigned: (partitions) => {
+          for (const partition of [...owned.values()]) drop(partition);
+          joined = true;
+          metrics.rebalanced(partitions.length);
+          log.info({ partitions }, 'partitions assigned');
+          for (const id of partitions) {
+            const partition: Partition<T> = {
+              id,
+              phase: 'positioning',
+              buffer: undefined,
+              flushing: false,
+              paused: true,
+              timer: undefined,
+              committed: 0n,
+              highWatermark: 0n,
+            };
+            owned.set(id, partition);
+            void position(partition);
+          }
+        },
+        revoked: () => {
+          joined = false;
+          for (const partition of [...owned.values()]) drop(partition);
+        },
+        fetched,
+        crashed: (error) => fail(new FatalError('the Kafka consumer crashed', { code: 'unexpected', cause: error })),
+      });
+      commitTimer = setInterval(() => void commitToKafka(), kafkaCommitIntervalMs);
+    },
+    ready: () => joined && !failed && [...owned.values()].every(({ phase }) => phase === 'active'),
+    partitions: () => [...owned.keys()],
+    drain: async () => {
+      draining = true;
+      clearInterval(commitTimer);
+      for (const { id } of owned.values()) member.pause(id);
+      for (;;) {
+        scheduleAll();
+        if (inFlight.size === 0) break;
+        await Promise.all(inFlight.values());
+      }
+      await commitToKafka();
+      await member.stop();
+      for (const partition of [...owned.values()]) drop(partition);
+    },
+  };
+}

@@ -1,0 +1,81 @@
+// What every consumer group reports about its work; `consumed = written + duplicate + dead_lettered` must hold.
+import type { FetchedBatch } from '#platform/kafka/consumer-port.ts';
+import { partitionOfKey } from '#platform/kafka/kafkajs-consumer.ts';
+import type { Batch, WriteResult } from '#platform/kafka/sink.ts';
+import type { Metrics } from '#platform/telemetry/metrics.ts';
+
+export type RunnerMetrics = {
+  fetched(batch: FetchedBatch): void;
+  /** Returns the function that ends the measured time of one attempt. */
+  startFlush(): () => void;
+  outcomes<T>(result: WriteResult, batch: Batch<T>): void;
+  committed<T>(partition: number, lag: bigint, batch: Batch<T>): void;
+  released(partition: number): void;
+  retried(): void;
+  rebalanced(partitionCount: number): void;
+  ownershipLost(): void;
+};
+
+/** @param partitionCount of the topic, to notice records that another partitioner put elsewhere; 0 turns that off. */
+export function createRunnerMetrics(
+  metrics: Metrics,
+  options: { partitionCount: number; now: () => number },
+): RunnerMetrics {
+  const consumed = metrics.counter('consumer_consumed_records_total', 'Records whose outcome is durable');
+  const records = metrics.counter('consumer_records_total', 'Records by outcome', ['outcome']);
+  const deadLetters = metrics.counter('consumer_dead_letters_total', 'Dead letters by reason', ['reason']);
+  const misplaced = metrics.counter(
+    'consumer_misplaced_records_total',
+    'Records whose key belongs to another partition',
+  );
+  const lag = metrics.gauge('consumer_lag_records', 'Records behind the high watermark', ['partition']);
+  const lagSeconds = metrics.gauge('consumer_lag_seconds', 'Age of the last committed record while behind', [
+    'partition',
+  ]);
+  const flushes = metrics.histogram('consumer_flush_duration_seconds', 'Time of one flush attempt');
+  const retries = metrics.counter('consumer_flush_retries_total', 'Flush attempts that failed and were tried again');
+  const rebalances = metrics.counter('consumer_rebalances_total', 'Times the member joined its group');
+  const owned = metrics.gauge('consumer_partitions', 'Partitions this member owns');
+  const lost = metrics.counter(
+    'consumer_ownership_lost_total',
+    'Flushes fenced off because another member had moved the position',
+  );
+
+  return {
+    fetched: (batch) => {
+      if (options.partitionCount === 0) return;
+      for (const record of batch.records) {
+        if (record.key !== null && partitionOfKey(record.key, options.partitionCount) !== record.partition)
+          misplaced.inc();
+      }
+    },
+    startFlush: () => flushes.startTimer(),
+    outcomes: (result, batch) => {
+      const rejected = [...batch.rejected, ...result.rejected];
+      consumed.inc(batch.records.length + batch.rejected.length);
+      records.inc({ outcome: 'written' }, result.written);
+      records.inc({ outcome: 'duplicate' }, result.duplicates);
+      records.inc({ outcome: 'dead_lettered' }, rejected.length);
+      for (const { rejection } of rejected) deadLetters.inc({ reason: rejection.reason });
+    },
+    committed: (partition, behind, batch) => {
+      const count = behind > 0n ? Number(behind) : 0;
+      lag.set({ partition }, count);
+      const last = batch.records[batch.records.length - 1]?.record ?? batch.rejected[batch.rejected.length - 1]?.record;
+      lagSeconds.set(
+        { partition },
+        count === 0 || last === undefined ? 0 : Math.max(0, (options.now() - last.timestampMs) / 1000),
+      );
+    },
+    released: (partition) => {
+      lag.remove({ partition });
+      lagSeconds.remove({ partition });
+    },
+    retried: () => retries.inc(),
+    rebalanced: (partitionCount) => {
+      rebalances.inc();
+      owned.set(partitionCount);
+    },
+    ownershipLost: () => lost.inc(),
+  };
+}

@@ -1,0 +1,61 @@
+// Identity and offsets of one topic: which log this is, where it starts and ends.
+import { Admin as IdentityAdmin } from '@platformatic/kafka';
+import type { Kafka } from 'kafkajs';
+import { FatalError, RetryableError } from '#platform/errors.ts';
+import type { TopicInspector } from '#platform/kafka/consumer-port.ts';
+
+/** Asks Kafka about a topic. kafkajs does not read topic ids (they need a newer metadata request), so another client does. */
+export function createTopicInspector(options: {
+  kafka: Kafka;
+  brokers: readonly string[];
+  topic: string;
+  clientId: string;
+}): TopicInspector {
+  const { topic } = options;
+  return {
+    identity: async () => {
+      const admin = new IdentityAdmin({
+        clientId: options.clientId,
+        bootstrapBrokers: [...options.brokers],
+        retries: 3,
+        connectTimeout: 3_000,
+      });
+      try {
+        const metadata = await admin.metadata({ topics: [topic] });
+        const found = metadata.topics.get(topic);
+        if (found === undefined) {
+          throw new FatalError(`topic ${topic} does not exist: run "npm run deploy"`, { code: 'config-invalid' });
+        }
+        return { clusterId: metadata.id, topicId: found.id };
+      } catch (error) {
+        if (error instanceof FatalError) throw error;
+        if (JSON.stringify(error, ['apiId', 'errors']).includes('UNKNOWN_TOPIC_OR_PARTITION')) {
+          throw new FatalError(`topic ${topic} does not exist: run "npm run deploy"`, {
+            code: 'config-invalid',
+            cause: error,
+          });
+        }
+        throw new RetryableError(`Kafka does not describe topic ${topic}`, {
+          code: 'dependency-unavailable',
+          cause: error,
+        });
+      } finally {
+        await admin.close();
+      }
+    },
+    offsets: async () => {
+      const admin = options.kafka.admin();
+      await admin.connect();
+      try {
+        const found = await admin.fetchTopicOffsets(topic);
+        return new Map(
+          found.map(
+            ({ partition, low, high }) => [partition, { logStart: BigInt(low), highWatermark: BigInt(high) }] as const,
+          ),
+        );
+      } finally {
+        await admin.disconnect();
+      }
+    },
+  };
+}

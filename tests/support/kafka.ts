@@ -1,0 +1,111 @@
+// Fresh topics with registered schemas per test, in a namespace of their own on the shared cluster.
+import { randomBytes } from 'node:crypto';
+import { createAvroEncoder } from '#platform/kafka/avro-codec.ts';
+import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
+import { createRecordProducer, type RecordProducer } from '#platform/kafka/record-producer.ts';
+import { createSchemaRegistry, type SchemaRegistry } from '#platform/kafka/schema-registry.ts';
+import { applyTopics } from '#platform/kafka/topic-admin.ts';
+import { createSilentLogger } from '#platform/telemetry/logger.ts';
+import { loadRecordSchema } from '#schemas/load-schema.ts';
+import { inNamespace, type TopicKey, topics, valueSubject } from '#schemas/topics.ts';
+import { stackEndpoints } from '#tests/support/stack.ts';
+
+export type TestTopics = {
+  readonly namespace: string;
+  readonly kafka: Kafka;
+  readonly registry: SchemaRegistry;
+  name(topic: TopicKey): string;
+  /** Encoder of a topic's value schema under its registered id. */
+  encoder<T>(topic: TopicKey): Promise<(value: T) => Buffer>;
+  producer(): RecordProducer;
+  /** Every record of a topic from its start to its present end, in partition and offset order. */
+  readAll(
+    topic: TopicKey,
+  ): Promise<{ partition: number; offset: bigint; key: Buffer | null; value: Buffer | null; timestampMs: number }[]>;
+  /** Disconnects producers and deletes the topics. */
+  drop(): Promise<void>;
+};
+
+/** Creates the wanted topics of the catalogue (all by default) and registers their schemas. */
+export async function createTestTopics(
+  wanted: readonly TopicKey[] = Object.keys(topics) as TopicKey[],
+): Promise<TestTopics> {
+  const { kafka: cluster, schemaRegistry } = stackEndpoints();
+  const namespace = `t${randomBytes(6).toString('hex')}`;
+  const kafka = createKafka({
+    brokers: cluster.brokers,
+    ssl: false,
+    username: undefined,
+    password: undefined,
+    clientId: 'test',
+    log: createSilentLogger(),
+  });
+  const registry = createSchemaRegistry({ url: schemaRegistry.url });
+  const name = (topic: TopicKey): string => inNamespace(topics[topic].name, namespace);
+  const admin = kafka.admin();
+  await admin.connect();
+  await applyTopics({ admin, catalogue: wanted.map((topic) => topics[topic]), namespace, replicationFactor: 1 });
+  const ids = new Map<TopicKey, number>();
+  for (const topic of wanted) {
+    const { valueSchema, compatibility } = topics[topic];
+    ids.set(topic, await registry.register(valueSubject(name(topic)), loadRecordSchema(valueSchema), compatibility));
+  }
+  const producers: RecordProducer[] = [];
+  return {
+    namespace,
+    kafka,
+    registry,
+    name,
+    encoder: async (topic) =>
+      createAvroEncoder({ schema: loadRecordSchema(topics[topic].valueSchema), schemaId: ids.get(topic)! }),
+    producer: () => {
+      const producer = createRecordProducer({ kafka });
+      producers.push(producer);
+      return producer;
+    },
+    readAll: async (topic) => {
+      const ends = new Map(
+        (await admin.fetchTopicOffsets(name(topic)))
+          .filter(({ high, low }) => high !== low)
+          .map(({ partition, high }) => [partition, BigInt(high)]),
+      );
+      const records: {
+        partition: number;
+        offset: bigint;
+        key: Buffer | null;
+        value: Buffer | null;
+        timestampMs: number;
+      }[] = [];
+      if (ends.size === 0) return records;
+      const consumer = kafka.consumer({ groupId: `${namespace}.reader-${randomBytes(4).toString('hex')}` });
+      await consumer.connect();
+      await consumer.subscribe({ topic: name(topic), fromBeginning: true });
+      const done = Promise.withResolvers<void>();
+      const open = new Set(ends.keys());
+      await consumer.run({
+        autoCommit: false,
+        eachBatch: async ({ batch }) => {
+          for (const message of batch.messages) {
+            records.push({
+              partition: batch.partition,
+              offset: BigInt(message.offset),
+              key: message.key,
+              value: message.value,
+              timestampMs: Number(message.timestamp),
+            });
+          }
+          if (BigInt(batch.lastOffset()) + 1n >= (ends.get(batch.partition) ?? 0n)) open.delete(batch.partition);
+          if (open.size === 0) done.resolve();
+        },
+      });
+      await done.promise;
+      await consumer.disconnect();
+      return records.sort((a, b) => a.partition - b.partition || Number(a.offset - b.offset));
+    },
+    drop: async () => {
+      await Promise.all(producers.map((producer) => producer.disconnect()));
+      await admin.deleteTopics({ topics: wanted.map(name) });
+      await admin.disconnect();
+    },
+  };
+}
