@@ -1,0 +1,122 @@
+// API keys of both HTTP services: who calls, and which scopes that key has; checked from memory, so it works when Postgres is away.
+import { createHash } from 'node:crypto';
+import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import { describeError } from '#platform/errors.ts';
+import type { Pool } from '#platform/postgres/pool.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+
+export const apiKeyScopes = ['assign', 'ingest', 'admin', 'read'] as const;
+export type ApiKeyScope = (typeof apiKeyScopes)[number];
+
+export type ApiKey = { readonly name: string; readonly scopes: ReadonlySet<ApiKeyScope> };
+
+export type ApiKeyStore = {
+  /** Loads all keys and keeps them fresh until disposed. Rejects when the first load fails. */
+  start(): Promise<void>;
+  /** The key with this secret, or null. Revoked keys disappear within one refresh. */
+  find(secret: string): ApiKey | null;
+  /** Reads the keys again now. */
+  refresh(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+/** What is stored of a key. The keys are random and long, so a plain SHA-256 is enough: there is nothing to guess. */
+export function hashApiKey(secret: string): Buffer {
+  return createHash('sha256').update(secret, 'utf8').digest();
+}
+
+type ApiKeyRow = { name: string; key_hash: Buffer; scopes: ApiKeyScope[] };
+
+/**
+ * Keys in memory. States: empty until `start`; then fresh, or stale while Postgres is away (the last keys stay valid, and a
+ * revocation takes effect when Postgres is back).
+ */
+export function createApiKeyStore(options: { pool: Pool; log: Logger; refreshIntervalMs?: number }): ApiKeyStore {
+  const { pool, log } = options;
+  const refreshIntervalMs = options.refreshIntervalMs ?? 1_000;
+  let byHash = new Map<string, ApiKey>();
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> | undefined;
+  let stale = false;
+  let stopped = false;
+
+  const load = async (): Promise<void> => {
+    const { rows } = await pool.query<ApiKeyRow>(
+      'SELECT name, key_hash, scopes FROM exp.api_keys WHERE revoked_at IS NULL',
+    );
+    byHash = new Map(
+      rows.map((row) => [row.key_hash.toString('base64'), { name: row.name, scopes: new Set(row.scopes) }]),
+    );
+  };
+  const refresh = (): Promise<void> => {
+    running ??= load().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+  const refreshForever = async (): Promise<void> => {
+    try {
+      await refresh();
+      if (stale) log.info('API keys are fresh again');
+      stale = false;
+    } catch (error) {
+      if (!stale)
+        log.warn({ cause: describeError(error) }, 'API keys cannot be refreshed; the last known ones stay valid');
+      stale = true;
+    }
+    schedule();
+  };
+  const schedule = (): void => {
+    if (!stopped) timer = setTimeout(() => void refreshForever(), refreshIntervalMs).unref();
+  };
+
+  return {
+    start: async () => {
+      await refresh();
+      schedule();
+    },
+    // The lookup is by digest: its timing says nothing about the secret, because nobody can choose a digest's bytes.
+    find: (secret) => byHash.get(hashApiKey(secret).toString('base64')) ?? null,
+    refresh,
+    [Symbol.asyncDispose]: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      await running?.catch(() => undefined);
+    },
+  };
+}
+
+const callers = new WeakMap<FastifyRequest, ApiKey>();
+
+/** The key that made this request; only after `requireScope` let it pass. */
+export function getCaller(request: FastifyRequest): ApiKey {
+  const caller = callers.get(request);
+  if (caller === undefined) throw new Error('this route does not require a scope, so its caller is unknown');
+  return caller;
+}
+
+const bearer = /^Bearer +([\x21-\x7e]{1,512}) *$/i;
+
+/**
+ * An `onRequest` hook that lets a request pass when its key has at least one of the scopes: 401 without a known key, 403 without
+ * the scope. Scopes do not imply each other. It runs before the body is read.
+ */
+export function requireScope(
+  keys: Pick<ApiKeyStore, 'find'>,
+  ...scopes: [ApiKeyScope, ...ApiKeyScope[]]
+): onRequestAsyncHookHandler {
+  return async function checkScope(request, reply) {
+    const secret = bearer.exec(request.headers.authorization ?? '')?.[1];
+    const caller = secret === undefined ? null : keys.find(secret);
+    if (caller === null) {
+      return reply.code(401).header('www-authenticate', 'Bearer').send({
+        code: 'unauthenticated',
+        message: 'send a valid API key in the header "Authorization: Bearer <key>"',
+      });
+    }
+    if (!scopes.some((scope) => caller.scopes.has(scope))) {
+      return reply.code(403).send({ code: 'forbidden', message: `this key lacks the scope ${scopes.join(' or ')}` });
+    }
+    callers.set(request, caller);
+  };
+}
