@@ -1,16 +1,15 @@
 // Fetches the jars of the Java components with Maven, once per change of the poms, into the shared cache.
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { findJava, findMaven } from './java.ts';
+import { runProgram } from './lifeline.ts';
 import { cacheDir, repositoryRoot } from './local-dir.ts';
 import { withLock } from './process-lock.mjs';
 import { StackError } from './stack-error.ts';
 
-const execFileAsync = promisify(execFile);
+const unfinishedSuffix = '.unfinished';
 const pomDir = join(repositoryRoot, 'infra', 'local', 'maven');
 
 export type JavaArtifacts = { readonly java: string; readonly dir: string };
@@ -40,27 +39,33 @@ async function hashPoms(): Promise<string> {
 
 async function fetchWithMaven(maven: string, dir: string): Promise<void> {
   // The folder gets its name only when it is whole: an interrupted fetch leaves nothing that looks finished.
-  const unfinished = `${dir}.unfinished`;
-  await rm(unfinished, { recursive: true, force: true });
+  await removeUnfinished();
+  const unfinished = `${dir}.${process.pid}${unfinishedSuffix}`;
   await mkdir(unfinished, { recursive: true });
-  const args = ['--batch-mode', '--quiet', '--file', join(pomDir, 'pom.xml'), `-Dcache=${unfinished}`, 'package'];
+  const logPath = join(cacheDir, 'maven.log');
   try {
-    await execFileAsync(maven, args, { maxBuffer: 64 * 1024 * 1024 });
+    await runProgram({
+      file: maven,
+      args: ['--batch-mode', '--file', join(pomDir, 'pom.xml'), `-Dcache=${unfinished}`, 'package'],
+      // Maven's own settings: its home, its repository, the proxy.
+      env: Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => !!entry[1])),
+      cwd: repositoryRoot,
+      logPath,
+    });
   } catch (error) {
-    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-    const lines = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('ERROR'));
     throw new StackError(
-      `Maven could not fetch the Java components (it needs the network once):\n${lines.slice(0, 5).join('\n')}`,
+      `Maven could not fetch the Java components (it needs the network, once). ${(error as Error).message}`,
       { cause: error },
     );
   }
-  for (const name of await readdir(cacheDir)) {
-    // Another checkout's stack may still run from an older folder of jars; only leftovers of broken fetches go.
-    if (name.endsWith('.unfinished') && join(cacheDir, name) !== unfinished) {
-      await rm(join(cacheDir, name), { recursive: true, force: true });
-    }
-  }
   await rename(unfinished, dir);
+}
+
+// Older finished folders stay: a stack that runs may still read its jars.
+async function removeUnfinished(): Promise<void> {
+  for (const name of await readdir(cacheDir)) {
+    if (name.endsWith(unfinishedSuffix)) await rm(join(cacheDir, name), { recursive: true, force: true });
+  }
 }
 
 export type JavaCommand = { readonly file: string; readonly args: readonly string[] };

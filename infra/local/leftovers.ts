@@ -1,7 +1,7 @@
 // Ends what a dead supervising process left: its lifelines should have done it, so this waits for them and then makes sure.
 import { setTimeout as delay } from 'node:timers/promises';
-import { isAlive, type ProcessIdentity } from './process-lock.mjs';
-import { findStackFile, removeStackFile, type StackFile } from './stack-file.ts';
+import { isAlive, type ProcessIdentity, tryLock } from './process-lock.mjs';
+import { findStackFile, removeStackFile, type StackFile, supervisorLockPath } from './stack-file.ts';
 
 const graceMs = 35_000;
 
@@ -13,6 +13,19 @@ export function listLeftovers(
   return Object.values(file.components).flatMap(({ process }) =>
     process !== null && isRunning(process) ? [process] : [],
   );
+}
+
+/** Cleans up and then runs the work, unless a living process has a stack in this folder: then it does nothing and says false. */
+export async function cleanUp(localDir: string, work: () => Promise<void> = async () => {}): Promise<boolean> {
+  const lock = tryLock(supervisorLockPath(localDir));
+  if (lock === undefined) return false;
+  try {
+    await endLeftovers(localDir, () => {});
+    await work();
+  } finally {
+    lock.release();
+  }
+  return true;
 }
 
 /** Call only while holding the supervisor lock: then the stack of the file has nobody who supervises it. */

@@ -15,6 +15,8 @@ exec 3>&-
   # A builtin, so that killing this subshell leaves no process behind.
   while read -r _ <&4; do :; done
   kill -s "$signal" "$child" 2>/dev/null
+  # A suspended program does not see the signal before it goes on.
+  kill -s CONT "$child" 2>/dev/null
   tenths=$((grace * 10))
   while [ "$tenths" -gt 0 ] && kill -0 "$child" 2>/dev/null; do
     sleep 0.1

@@ -3,6 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { beginLog, describeLogEnd } from './log-tail.ts';
+import { StackError } from './stack-error.ts';
 
 export type StopSignal = 'TERM' | 'INT';
 
@@ -27,6 +29,8 @@ export type Program = {
   /** Asks the program to stop, kills it after the grace period, and waits for its end. */
   stop(): Promise<void>;
 };
+
+const success = 'exit code 0';
 
 // Given as text: the shell may run as a user who cannot read the repository.
 const script = readFileSync(new URL('lifeline.sh', import.meta.url), 'utf8');
@@ -54,6 +58,8 @@ export async function startProgram(spec: ProgramSpec): Promise<Program> {
     signal === null ? `exit code ${code}` : `signal ${signal}`,
   );
   shell.stdin?.on('error', () => {});
+  // Were the shell itself killed, its watcher would still stop the program.
+  void ended.then(() => shell.stdin?.destroy());
   const pid = Number(await readAll(shell.stdio[3] as Readable));
   if (!Number.isInteger(pid) || pid <= 0) throw new Error(`could not start ${spec.file}: ${await ended}`);
   return {
@@ -64,6 +70,16 @@ export async function startProgram(spec: ProgramSpec): Promise<Program> {
       await ended;
     },
   };
+}
+
+/** Runs a short program to its end. @throws StackError with the end of its log when it fails. */
+export async function runProgram(spec: Omit<ProgramSpec, 'stopSignal' | 'graceSeconds'>): Promise<void> {
+  const logStart = await beginLog(spec.logPath);
+  const program = await startProgram({ ...spec, stopSignal: 'TERM', graceSeconds: 5 });
+  const how = await program.ended;
+  if (how !== success) {
+    throw new StackError(`${spec.file} failed (${how}).\n${await describeLogEnd(spec.logPath, logStart)}`);
+  }
 }
 
 async function readAll(stream: Readable): Promise<string> {

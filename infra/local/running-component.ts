@@ -1,13 +1,15 @@
 // One component of a running stack: started until healthy, stopped, restarted or killed without touching the others.
-import { mkdir, open, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Component, ComponentContext } from './component.ts';
 import { type Program, startProgram } from './lifeline.ts';
+import { beginLog, describeLogEnd } from './log-tail.ts';
 import { StackError } from './stack-error.ts';
 
 const checkIntervalMs = 100;
-const shownLogLines = 15;
+// Signals that end every component. Others (SIGSTOP, SIGCONT, SIGHUP, SIGQUIT) mean something else to a JVM or to Postgres.
+const endingSignals: readonly NodeJS.Signals[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGABRT'];
 
 export type RunningComponent = {
   readonly name: string;
@@ -19,7 +21,7 @@ export type RunningComponent = {
   /** Stops it in order and waits for its end. Does nothing when it does not run. */
   stop(): Promise<void>;
   restart(): Promise<void>;
-  /** Sends the signal at once. After a deadly one, waits for the end of the program (SIGSTOP and SIGCONT return at once). */
+  /** Sends the signal, SIGKILL by default. After KILL, TERM, INT and ABRT waits for the end; others (STOP, CONT) return at once. */
   kill(signal?: NodeJS.Signals): Promise<void>;
 };
 
@@ -41,10 +43,7 @@ export function createRunningComponent(deps: RunningComponentDeps): RunningCompo
     if (program !== undefined) return;
     await mkdir(context.dataDir, { recursive: true });
     const command = await component.prepare(context);
-    const logStart = await stat(logPath).then(
-      ({ size }) => size,
-      () => 0,
-    );
+    const logStart = await beginLog(logPath);
     const started = await startProgram({
       file: command.file,
       args: command.args,
@@ -87,13 +86,13 @@ export function createRunningComponent(deps: RunningComponentDeps): RunningCompo
       );
       if (end.how !== undefined) {
         throw new StackError(
-          `${component.title} ended while starting (${end.how}).${await describeLog(logPath, logStart)}`,
+          `${component.title} ended while starting (${end.how}).\n${await describeLogEnd(logPath, logStart)}`,
         );
       }
       if (problem === undefined) return;
       if (Date.now() > deadline) {
         throw new StackError(
-          `${component.title} was not healthy after ${component.healthDeadlineMs / 1000} s: ${problem.message}.${await describeLog(logPath, logStart)}`,
+          `${component.title} was not healthy after ${component.healthDeadlineMs / 1000} s: ${problem.message}.\n${await describeLogEnd(logPath, logStart)}`,
           { cause: problem },
         );
       }
@@ -111,7 +110,7 @@ export function createRunningComponent(deps: RunningComponentDeps): RunningCompo
   async function kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const target = program;
     if (target === undefined) return;
-    const isDeadly = !['SIGSTOP', 'SIGTSTP', 'SIGCONT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGQUIT'].includes(signal);
+    const isDeadly = endingSignals.includes(signal);
     if (isDeadly) isEndExpected = true;
     sendSignal(target.pid, signal);
     if (isDeadly) await target.ended;
@@ -138,19 +137,5 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
-
-/** The last lines that this start wrote, and where the rest is. */
-async function describeLog(logPath: string, from: number): Promise<string> {
-  const file = await open(logPath);
-  try {
-    const { size } = await file.stat();
-    const length = Math.min(size - from, 64 * 1024);
-    const { buffer } = await file.read({ buffer: Buffer.alloc(length), position: size - length });
-    const lines = buffer.toString('utf8').trimEnd().split('\n').slice(-shownLogLines);
-    return `\nThe end of ${logPath}:\n${lines.map((line) => `  ${line}`).join('\n')}`;
-  } finally {
-    await file.close();
   }
 }

@@ -6,7 +6,7 @@ import { type ComponentName, components, type StackEndpoints } from './component
 import { readOrMakeCredentials } from './credentials.ts';
 import { ensureJavaArtifacts, type JavaArtifacts } from './java-artifacts.ts';
 import { endLeftovers } from './leftovers.ts';
-import { choosePorts } from './ports.ts';
+import { choosePorts, isPortFree } from './ports.ts';
 import { findLockHolder, identifyProcess, tryLock } from './process-lock.mjs';
 import { createRunningComponent, type RunningComponent } from './running-component.ts';
 import { StackError } from './stack-error.ts';
@@ -18,15 +18,10 @@ import {
   writeStackFile,
 } from './stack-file.ts';
 
-export type PortName = {
-  [Name in ComponentName]: keyof Extract<(typeof components)[number], { name: Name }>['ports'];
-}[ComponentName] &
-  string;
-
 export type LocalStackOptions = {
   /** Data, logs and stack.json; made when absent. */
   readonly localDir: string;
-  /** default: the well-known ports where free. free: any free ones. Or ports by name; those not named are any free ones. */
+  /** default: the well-known ports where free. free: any free ones. Or ports by name, refused when taken; those not named are any free ones. */
   readonly ports?: 'default' | 'free' | Readonly<Record<string, number>>;
   /** Lines for a person who waits. */
   readonly onProgress?: (text: string) => void;
@@ -77,7 +72,7 @@ async function startComponents(
   let java: Promise<JavaArtifacts> | undefined;
   const logDir = join(localDir, 'logs');
   await mkdir(logDir, { recursive: true });
-  const ports = await choosePorts(wantedPorts(options.ports ?? 'default'));
+  const ports = await choosePortsOf(options.ports ?? 'default');
   const credentials = await readOrMakeCredentials(localDir);
   const contexts = mapComponents(
     ({ name }): ComponentContext => ({
@@ -154,10 +149,16 @@ async function startComponents(
   return { localDir, endpoints, components: handles, stop, [Symbol.asyncDispose]: stop };
 }
 
-function wantedPorts(choice: NonNullable<LocalStackOptions['ports']>): Record<string, number | undefined> {
+async function choosePortsOf(choice: NonNullable<LocalStackOptions['ports']>): Promise<Record<string, number>> {
   const preferred: Record<string, number | undefined> = Object.assign({}, ...components.map(({ ports }) => ports));
-  if (choice === 'default') return preferred;
-  return Object.fromEntries(Object.keys(preferred).map((name) => [name, choice === 'free' ? undefined : choice[name]]));
+  if (choice === 'default') return choosePorts(preferred);
+  const asked = choice === 'free' ? {} : choice;
+  for (const [name, port] of Object.entries(asked)) {
+    if (!(name in preferred)) throw new StackError(`No component has a port named ${name}.`);
+    // Who names a port has clients that know it: another one would not do.
+    if (!(await isPortFree(port))) throw new StackError(`The port ${port}, asked for ${name}, is taken.`);
+  }
+  return choosePorts(Object.fromEntries(Object.keys(preferred).map((name) => [name, asked[name]])));
 }
 
 function mapComponents<Result>(map: (component: Component) => Result): Record<ComponentName, Result> {

@@ -3,19 +3,21 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cleanUp } from './leftovers.ts';
 import { defaultLocalDir } from './local-dir.ts';
 import { describeError } from './stack-error.ts';
 import { findStack, readStack } from './stack-file.ts';
 import { describeEndpoints } from './status-report.ts';
 import type { SupervisorMessage } from './supervisor.ts';
 
+const supervisorFile = fileURLToPath(new URL('supervisor.ts', import.meta.url));
+
 function startSupervisor(localDir: string): Promise<SupervisorMessage> {
   mkdirSync(join(localDir, 'logs'), { recursive: true });
   const log = openSync(join(localDir, 'logs', 'supervisor.log'), 'a');
-  const supervisor = spawn(process.execPath, [fileURLToPath(new URL('supervisor.ts', import.meta.url)), localDir], {
+  const supervisor = spawn(process.execPath, [...process.execArgv, supervisorFile, localDir], {
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],
-    env: { ...process.env, NODE_NO_WARNINGS: '1' },
   });
   closeSync(log);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -46,6 +48,7 @@ try {
   } else {
     const outcome = await startSupervisor(localDir);
     if (outcome.kind === 'failed') {
+      await cleanUp(localDir);
       console.error(outcome.text);
       process.exitCode = 1;
     } else {

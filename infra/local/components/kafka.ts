@@ -1,16 +1,13 @@
 // Kafka: one broker that is its own controller (KRaft), data formatted once.
 
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import kafkajs from 'kafkajs';
 import { type ComponentContext, defineComponent, getPort } from '../component.ts';
+import { runProgram } from '../lifeline.ts';
 import { loopback } from '../ports.ts';
-
-const execFileAsync = promisify(execFile);
 
 export const kafka = defineComponent({
   name: 'kafka',
@@ -31,8 +28,13 @@ export const kafka = defineComponent({
       const clusterId = await readOrMakeClusterId(join(context.dataDir, 'cluster-id'));
       const format = ['format', '--cluster-id', clusterId, '--config', properties, '--ignore-formatted'];
       const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classPath];
-      const { stdout, stderr } = await execFileAsync(java, [...jvm, 'kafka.tools.StorageTool', ...format]);
-      await appendFile(join(context.logDir, 'kafka.log'), stdout + stderr);
+      await runProgram({
+        file: java,
+        args: [...jvm, 'kafka.tools.StorageTool', ...format],
+        env: { PATH: process.env.PATH ?? '/usr/bin:/bin' },
+        cwd: context.dataDir,
+        logPath: join(context.logDir, 'kafka.log'),
+      });
     }
     return {
       file: java,

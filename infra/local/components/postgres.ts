@@ -1,18 +1,15 @@
 // Postgres 18 from the binaries of the npm package, with durable settings: promises about durability are tested on it.
 
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { type ComponentContext, defineComponent, getPort } from '../component.ts';
+import { runProgram } from '../lifeline.ts';
 import { postgresFallbackDir } from '../local-dir.ts';
 import { loopback } from '../ports.ts';
-import { StackError } from '../stack-error.ts';
 import { choosePostgresPlace, type PostgresPlace } from './postgres-place.ts';
 
-const execFileAsync = promisify(execFile);
 const superuser = 'postgres';
 const database = 'trialstream';
 
@@ -27,7 +24,7 @@ export const postgres = defineComponent({
   healthDeadlineMs: 60_000,
   prepare: async (context) => {
     const place = await choosePostgresPlace(context.localDir, context.dataDir);
-    await initialize(place, context.credentials.postgresPassword);
+    await initialize(place, context);
     const settings = serverSettings(context);
     return {
       file: join(place.binDir, 'postgres'),
@@ -81,36 +78,27 @@ function serverSettings(context: ComponentContext): Record<string, string> {
   };
 }
 
-async function initialize(place: PostgresPlace, password: string): Promise<void> {
+async function initialize(place: PostgresPlace, context: ComponentContext): Promise<void> {
   if (existsSync(join(place.clusterDir, 'PG_VERSION'))) return;
   // Made under another name: an initdb that was cut short is never taken for a cluster.
   const unfinished = `${place.clusterDir}.unfinished`;
   const passwordFile = join(place.dir, 'password');
   await rm(unfinished, { recursive: true, force: true });
-  await mkdir(place.dir, { recursive: true });
-  await writeFile(passwordFile, password, { mode: 0o600 });
+  await writeFile(passwordFile, context.credentials.postgresPassword, { mode: 0o600 });
   await place.giveToUser(passwordFile);
   try {
-    await execFileAsync(
-      join(place.binDir, 'initdb'),
-      [
-        '--pgdata',
-        unfinished,
-        '--username',
-        superuser,
-        '--pwfile',
-        passwordFile,
-        '--auth=scram-sha-256',
-        '--encoding=UTF8',
-        '--locale=C',
-        '--locale-provider=builtin',
-        '--builtin-locale=C.UTF-8',
+    await runProgram({
+      file: join(place.binDir, 'initdb'),
+      args: [
+        ...['--pgdata', unfinished, '--username', superuser, '--pwfile', passwordFile],
+        ...['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C'],
+        ...['--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
       ],
-      { env: place.env, cwd: place.dir, ...place.user },
-    );
-  } catch (error) {
-    const { stderr = '' } = error as { stderr?: string };
-    throw new StackError(`initdb failed for ${place.clusterDir}: ${stderr.trim()}`, { cause: error });
+      env: place.env,
+      cwd: place.dir,
+      logPath: join(context.logDir, 'postgres.log'),
+      ...(place.user === undefined ? {} : { user: place.user }),
+    });
   } finally {
     await rm(passwordFile, { force: true });
   }
