@@ -24,11 +24,11 @@ type SlotView = {
 const noAnswerShare = 0.08;
 
 /**
- * Probability that a household accepts a plan: 0.1 + 0.8 × logistic(1.6 − mean regret of its slots) + effect. The first
+ * Probability that a household accepts a plan: 0.1 + 0.8 × logistic(1.8 × (1.4 − mean regret of its slots)) + effect. The first
  * two terms stay within 0.1..0.9, so an effect of up to 0.1 either way is never cut off and holds exactly.
  */
 export function acceptanceProbability(meanRegret: number, effect: number): number {
-  return Math.min(1, Math.max(0, 0.1 + 0.8 * logistic(1.6 - meanRegret) + effect));
+  return Math.min(1, Math.max(0, 0.1 + 0.8 * logistic(1.8 * (1.4 - meanRegret)) + effect));
 }
 
 export function reactTo(
