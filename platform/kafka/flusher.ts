@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { classifyError, describeError, FatalError } from '#platform/errors.ts';
 import type { DeadLetterPublisher } from '#platform/kafka/dead-letters.ts';
 import { type OffsetStore, OwnershipLostError } from '#platform/kafka/postgres-offsets.ts';
+import type { DecodedRecord, RejectedRecord } from '#platform/kafka/record.ts';
 import { type RetryPolicy, retryDelayMs } from '#platform/kafka/retry-policy.ts';
 import type { RunnerMetrics } from '#platform/kafka/runner-metrics.ts';
 import type { Batch, Sink, WriteResult } from '#platform/kafka/sink.ts';
@@ -33,8 +34,6 @@ export function createFlusher<T, P>(deps: FlusherDeps<T, P>): Flusher<T> {
   const { sink, metrics, log } = deps;
 
   const writeOnce = async (batch: Batch<T>): Promise<WriteResult> => {
-    // A dead letter must be safe before the offset moves past its record; a repeat is harmless.
-    await deps.publishDeadLetters(batch.rejected);
     const prepared = (await sink.prepare?.(batch)) as P;
     return inTransaction(deps.pool, async (tx) => {
       // The fence comes first: a second owner waits here for the row, and learns before it did any work that it is too late.
@@ -66,23 +65,25 @@ export function createFlusher<T, P>(deps: FlusherDeps<T, P>): Flusher<T> {
     ];
   };
 
-  const asPoison = (batch: Batch<T>, error: unknown): Batch<T> => ({
-    ...batch,
-    records: [],
-    rejected: [
-      ...batch.rejected,
-      ...batch.records.map(({ record }) => ({
-        record,
-        rejection: { stage: 'sink' as const, reason: 'poison' as const, error: describeError(error) },
-      })),
-    ],
+  const toPoison = ({ record }: DecodedRecord<T>, error: unknown): RejectedRecord => ({
+    record,
+    rejection: { stage: 'sink', reason: 'poison', error: describeError(error) },
   });
 
-  const flush = async (batch: Batch<T>, stillOwned: () => boolean): Promise<'done' | 'abandoned'> => {
+  /** `unsent`: rejected records of the batch whose dead letters are not on Kafka yet. */
+  const flush = async (
+    batch: Batch<T>,
+    unsent: readonly RejectedRecord[],
+    stillOwned: () => boolean,
+  ): Promise<'done' | 'abandoned'> => {
+    let toPublish = unsent;
     for (let attempt = 1; ; attempt += 1) {
       if (!stillOwned()) return 'abandoned';
       const stop = metrics.startFlush();
       try {
+        // A dead letter must be safe before the offset moves past its record; a repeat after a crash is harmless.
+        await deps.publishDeadLetters(toPublish);
+        toPublish = [];
         const result = await writeOnce(batch);
         stop();
         metrics.outcomes(result, batch);
@@ -113,12 +114,14 @@ export function createFlusher<T, P>(deps: FlusherDeps<T, P>): Flusher<T> {
         }
         if (batch.records.length === 0)
           throw new FatalError('a batch without records was refused', { code: 'unexpected', cause: error });
-        if (batch.records.length === 1) return flush(asPoison(batch, error), stillOwned);
+        const only = batch.records.length === 1 ? toPoison(batch.records[0]!, error) : undefined;
+        if (only !== undefined)
+          return flush({ ...batch, records: [], rejected: [...batch.rejected, only] }, [only], stillOwned);
         const [first, second] = halves(batch);
-        return (await flush(first, stillOwned)) === 'abandoned' ? 'abandoned' : flush(second, stillOwned);
+        return (await flush(first, [], stillOwned)) === 'abandoned' ? 'abandoned' : flush(second, [], stillOwned);
       }
     }
   };
 
-  return { flush };
+  return { flush: (batch, stillOwned) => flush(batch, batch.rejected, stillOwned) };
 }
