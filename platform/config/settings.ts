@@ -33,7 +33,7 @@ export function setting<T>(
   name: string,
   parser: Parser<T>,
   description: string,
-  options: SettingOptions<T> = {},
+  options: SettingOptions<NoInfer<T>> = {},
 ): Setting<T> {
   return {
     kind: 'setting',

@@ -1,0 +1,71 @@
+// The operators' command line: one file per command, read-only unless its name says otherwise.
+import { Command } from 'commander';
+import {
+  type ConfigSchema,
+  formatProblems,
+  parseSettings,
+  type SettingsOf,
+  type SettingsShape,
+} from '#platform/config/settings.ts';
+import { describeError } from '#platform/errors.ts';
+import { createLogger } from '#platform/telemetry/logger.ts';
+import { applyCatalogue, applyMigrations, registerSchemas } from './deploy.ts';
+import { deployConfig } from './deploy-config.ts';
+
+/** Settings of a command from the environment; all problems are printed at once and the exit code is 2. */
+function settingsOf<S extends SettingsShape>(schema: ConfigSchema<S>): SettingsOf<S> {
+  const parsed = parseSettings(schema, process.env);
+  if (parsed.ok) return parsed.settings;
+  process.stderr.write(`ops: ${formatProblems(parsed.problems)}\n`);
+  process.exit(2);
+}
+
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+const program = new Command('ops').description('Operate Trialstream').showHelpAfterError();
+
+program
+  .command('deploy')
+  .description('bring database, topics and schemas to this release (safe to repeat)')
+  .action(async () => {
+    const config = settingsOf(deployConfig);
+    const log = createLogger({ service: 'ops', level: config.telemetry.logLevel });
+    const applied = await applyMigrations(config);
+    print(applied.length === 0 ? 'migrations: up to date' : `migrations: applied ${applied.join(', ')}`);
+    const { created, differences } = await applyCatalogue(config, log);
+    print(created.length === 0 ? 'topics: all exist' : `topics: created ${created.join(', ')}`);
+    for (const { topic, setting, found, expected } of differences)
+      print(`topics: ${topic} has ${setting}=${found}, the catalogue says ${expected}`);
+    for (const { subject, id } of await registerSchemas(config)) print(`schemas: ${subject} has id ${id}`);
+  });
+
+program
+  .command('migrate')
+  .description('apply the migrations only')
+  .action(async () => {
+    const applied = await applyMigrations(settingsOf(deployConfig));
+    print(applied.length === 0 ? 'migrations: up to date' : `migrations: applied ${applied.join(', ')}`);
+  });
+
+program
+  .command('topics')
+  .description('create missing topics of the catalogue and show differences')
+  .action(async () => {
+    const config = settingsOf(deployConfig);
+    const { created, differences } = await applyCatalogue(
+      config,
+      createLogger({ service: 'ops', level: config.telemetry.logLevel }),
+    );
+    print(created.length === 0 ? 'topics: all exist' : `topics: created ${created.join(', ')}`);
+    for (const { topic, setting, found, expected } of differences)
+      print(`topics: ${topic} has ${setting}=${found}, the catalogue says ${expected}`);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`ops: ${describeError(error)}\n`);
+  process.exitCode = 1;
+}
