@@ -4,20 +4,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { v5 as uuidv5 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { experimentIdOf, variantIdOf } from '#domain/assignment/deterministic-ids.ts';
 import { findEventProblem } from '#domain/event/parse-event.ts';
-import type { ExperimentIds } from '../workload-client/workload-port.ts';
+import { asExperimentKey } from '#domain/experiment/ids.ts';
 import { countOpenBandit } from './count-open-bandit.ts';
 import { readImpressions, scanOpenBandit } from './open-bandit-file.ts';
 import { createImpressionMapping, listVariantNames, toBasisPoints, toExperimentDefinition } from './to-events.ts';
 
 const menFile = join(import.meta.dirname, '../../data/open-bandit-men.csv.gz');
 const header = 'policy,timestamp,item_id,position,click,propensity_score,user_feature_0';
-const ids: ExperimentIds = {
-  experimentIdOf: (key, iteration) => uuidv5(`experiment/${key}/${iteration}`, uuidv5.URL),
-  variantIdOf: (experimentId, name) => uuidv5(`variant/${experimentId}/${name}`, uuidv5.URL),
-};
 
 let folder: string;
 beforeAll(() => {
@@ -35,7 +31,7 @@ function write(name: string, content: string | Buffer): string {
 
 async function mapFile(path: string) {
   const { contentSha256 } = await scanOpenBandit(path);
-  const mapping = createImpressionMapping({ experimentKey: 'men', contentSha256, ids });
+  const mapping = createImpressionMapping({ experimentKey: 'men', contentSha256 });
   const impressions = await Array.fromAsync(readImpressions(path));
   return { events: impressions.map(mapping.toEvent), assignments: impressions.map(mapping.toAssignment) };
 }
@@ -44,9 +40,9 @@ describe('the committed file', () => {
   test('gives the events and clicks of the direct count, per policy and per UTC hour', async () => {
     const { events } = await mapFile(menFile);
     const counted = await countOpenBandit(menFile);
-    const experimentId = ids.experimentIdOf('men', 1);
-    const policyOf = new Map(
-      counted.byPolicy.map(({ policy }) => [ids.variantIdOf(experimentId, policy), policy] as const),
+    const experimentId = experimentIdOf(asExperimentKey('men'), 1);
+    const policyOf = new Map<string, string>(
+      counted.byPolicy.map(({ policy }) => [variantIdOf(experimentId, policy), policy] as const),
     );
     const groups = Map.groupBy(
       events,

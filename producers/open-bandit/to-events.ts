@@ -1,17 +1,10 @@
 // Turns impressions into one experiment: its definition, one imported assignment and one event per impression.
 
-import { v5 as uuidv5 } from 'uuid';
-import type {
-  EventBody,
-  ExperimentDefinition,
-  ExperimentIds,
-  ImportedAssignment,
-} from '../workload-client/workload-port.ts';
+import { experimentIdOf, idOfName, variantIdOf } from '#domain/assignment/deterministic-ids.ts';
+import { asExperimentKey } from '#domain/experiment/ids.ts';
+import type { EventBody, ExperimentDefinition, ImportedAssignment } from '../workload-client/workload-port.ts';
 import type { OpenBanditScan } from './open-bandit-file.ts';
 import type { Impression } from './parse-open-bandit.ts';
-
-/** Namespace of the unit and event ids of this workload; changing it would send every file again as new events. */
-const openBanditNamespace = '6f0f4c3e-6a55-5d0b-9a0e-0c2d6f9c7b11';
 
 export const impressionUnitType = 'impression';
 const controlPolicy = 'random';
@@ -70,26 +63,25 @@ export type ImpressionMapping = {
 export function createImpressionMapping(options: {
   readonly experimentKey: string;
   readonly contentSha256: string;
-  readonly ids: ExperimentIds;
 }): ImpressionMapping {
-  const experiment_id = options.ids.experimentIdOf(options.experimentKey, 1);
+  const experiment_id = experimentIdOf(asExperimentKey(options.experimentKey), 1);
   const variantIds = new Map<string, string>();
-  const variantIdOf = (policy: string): string => {
+  const findVariantId = (policy: string): string => {
     const known = variantIds.get(policy);
     if (known !== undefined) return known;
-    const variantId = options.ids.variantIdOf(experiment_id, policy);
+    const variantId = variantIdOf(experiment_id, policy);
     variantIds.set(policy, variantId);
     return variantId;
   };
   const idOf = (what: 'unit' | 'event', rowNumber: number) =>
-    uuidv5(`${what}/${options.contentSha256}/${rowNumber}`, openBanditNamespace);
+    idOfName(`open-bandit/${what}/${options.contentSha256}/${rowNumber}`);
   return {
     toEvent: (impression) => ({
       event_id: idOf('event', impression.rowNumber),
       event_type: 'impression',
       unit_type: impressionUnitType,
       unit_id: idOf('unit', impression.rowNumber),
-      experiments: [{ experiment_id, variant_id: variantIdOf(impression.policy) }],
+      experiments: [{ experiment_id, variant_id: findVariantId(impression.policy) }],
       context: {
         ...impression.features,
         item_id: impression.itemId,
@@ -101,7 +93,7 @@ export function createImpressionMapping(options: {
     }),
     toAssignment: (impression) => ({
       experiment_id,
-      variant_id: variantIdOf(impression.policy),
+      variant_id: findVariantId(impression.policy),
       unit_type: impressionUnitType,
       unit_id: idOf('unit', impression.rowNumber),
       assigned_at: impression.timestamp,

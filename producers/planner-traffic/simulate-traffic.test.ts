@@ -38,6 +38,16 @@ describe('the events', () => {
     expect(events.filter((event) => event.unit_id === alone[0]?.unit_id)).toEqual(alone);
   });
 
+  test('of a longer run hold those of a shorter one, and its rows hold the rows', () => {
+    const shorter = sampleWorld({ days: 14 });
+    const ids = new Set(events.map((event) => toCanonicalJson(event)));
+    expect(runTraffic({ world: shorter }).filter((event) => !ids.has(toCanonicalJson(event)))).toEqual([]);
+    for (const table of ['households', 'pantryItems', 'constraints', 'recipes'] as const) {
+      const rows = new Set(world.rows[table].map(toCanonicalJson));
+      expect(shorter.rows[table].filter((row) => !rows.has(toCanonicalJson(row)))).toEqual([]);
+    }
+  });
+
   test('come in order of time, each with an id of its own, and keep the rules of events', () => {
     const times = events.map((event) => event.timestamp);
     expect(times).toEqual(times.toSorted());

@@ -1,6 +1,6 @@
 // Simulates the traffic of the meal planner: requests of households over days, plans, and the households' reactions, as events.
 
-import { v5 as uuidv5 } from 'uuid';
+import { idOfName } from '#domain/assignment/deterministic-ids.ts';
 import { buildPlanRequest, drawCandidates, type SlotWish } from '#domain/planning/build-request.ts';
 import { serializePlanRequest, toCanonicalJson } from '#domain/planning/canonical-json.ts';
 import { isWeekend } from '#domain/planning/constraint-check.ts';
@@ -12,7 +12,7 @@ import { createRandom, drawInteger, drawNormal, drawOne, type Random } from '#do
 import { fromConstraintRow, fromHouseholdRow, fromPantryItemRow, isValidAt } from '#domain/planning/temporal-rows.ts';
 import type { AssignedVariant, EventBody } from '../workload-client/workload-port.ts';
 import { type Reaction, reactTo } from './reaction.ts';
-import { addDays, plannerTrafficNamespace, type SimulatedHousehold, type World, weekdayOf } from './world.ts';
+import { addDays, type SimulatedHousehold, type World, weekdayOf } from './world.ts';
 
 /** What a variant changes, against a variant without an entry. */
 export type VariantEffect = {
@@ -108,9 +108,8 @@ function simulateRequest(
   const request = requestAt(new Date(requestedAtMs).toISOString(), asked, member, current, options.world);
   const effects = variants.map((variant) => options.effects[variant.variant_name] ?? {});
   // Named after its content: whatever changes the plan or the reaction changes the ids of all its events.
-  const planId = uuidv5(
-    toCanonicalJson(['plan', seed, serializePlanRequest(request), variants, effects]),
-    plannerTrafficNamespace,
+  const planId = idOfName(
+    `planner-traffic/plan/${toCanonicalJson([seed, serializePlanRequest(request), variants, effects])}`,
   );
   const planned = planByRules(request, { catalogue, random });
   const { latencyMs, costUsd } = drawOperation(request, effects, random);
@@ -128,7 +127,7 @@ function simulateRequest(
     policy: { name: plannerName, temperature: defaultPlannerConfig.temperature },
   };
   const toEvent = (event_type: string, atMs: number, content: Pick<EventBody, 'metrics' | 'payload'>): EventBody => ({
-    event_id: uuidv5(`event/${planId}/${event_type}`, plannerTrafficNamespace),
+    event_id: idOfName(`planner-traffic/event/${planId}/${event_type}`),
     event_type,
     unit_type: householdUnitType,
     unit_id: member.householdId,

@@ -1,6 +1,6 @@
 // Makes the simulated world from a seed: households with their constraints, pantries and hidden tastes, as temporal rows.
 
-import { v5 as uuidv5 } from 'uuid';
+import { idOfName } from '#domain/assignment/deterministic-ids.ts';
 import type { Catalogue } from '#domain/planning/catalogue.ts';
 import { allergens } from '#domain/planning/ingredient-lexicon.ts';
 import {
@@ -21,9 +21,6 @@ import {
   toPantryItemRow,
 } from '#domain/planning/temporal-rows.ts';
 import { drawStatedPreferences, drawTaste, type Taste } from './tastes.ts';
-
-/** Namespace of the household, plan and event ids of this workload; changing it would make all of them new. */
-export const plannerTrafficNamespace = '0c9f9f52-9a3b-5b52-8b0f-6a4a4f6d1e70';
 
 export type WorldOptions = {
   readonly seed: number;
@@ -56,6 +53,9 @@ export type World = WorldOptions & { readonly members: readonly SimulatedHouseho
 /** Recipes do not change with the run, so neither does the time from which they hold. */
 const recipesValidFrom = '2020-01-01T00:00:00.000Z';
 
+/** Rows that change do so in the first weeks, whatever the length of the run: a longer run only adds to a shorter one. */
+const changesWithinDays = 28;
+
 const perishables =
   'onion tomato potato carrot mushroom broccoli spinach zucchini cabbage avocado lemon chicken beef bacon egg cream yogurt cheese feta salmon'.split(
     ' ',
@@ -63,7 +63,7 @@ const perishables =
 const staples = ['rice', 'pasta', 'lentil', 'chickpea', 'bean', 'oat'];
 const oftenDisliked = ['mushroom', 'olive', 'eggplant', 'cauliflower', 'beet', 'anchovy', 'liver'];
 
-/** Makes the world of a seed. Equal options give an equal world; every (seed, start) has households of its own. */
+/** Makes the world of a seed. Equal options give an equal world; every (seed, start) has households of its own. More days or households only add rows. */
 export function simulateWorld(options: WorldOptions): World {
   const members = Array.from({ length: options.households }, (_, index) => simulateHousehold(options, index));
   const rows: DomainRows = {
@@ -83,7 +83,7 @@ export function simulateWorld(options: WorldOptions): World {
 
 function simulateHousehold(options: WorldOptions, index: number): SimulatedHousehold {
   const random = createRandom(`household/${options.seed}/${options.start}/${index}`);
-  const householdId = uuidv5(`household/${options.seed}/${options.start}/${index}`, plannerTrafficNamespace);
+  const householdId = idOfName(`planner-traffic/household/${options.seed}/${options.start}/${index}`);
   const adults = random() < 0.3 ? 1 : 2;
   const children = random() < 0.4 ? drawInteger(random, 1, 3) : 0;
   const region = drawOne(random, regions);
@@ -127,7 +127,7 @@ function toHouseholdRows(
   const rowFrom = { ...base, valid_from: timeOfDay(options.start, 0), valid_to: null };
   const restated = drawStatedPreferences(taste, random);
   if (random() > 0.08 || restated.join() === attributes.preferred_facets.join()) return [rowFrom];
-  const changedAt = timeOfDay(addDays(options.start, drawInteger(random, 1, options.days)), 3);
+  const changedAt = timeOfDay(addDays(options.start, drawInteger(random, 1, changesWithinDays)), 3);
   const changed = { ...attributes, preferred_facets: restated };
   return [
     { ...rowFrom, valid_to: changedAt },
@@ -162,7 +162,7 @@ function toConstraintRows(
   random: Random,
 ): ConstraintRow[] {
   const budgetChanges = random() < 0.1;
-  const changedAt = timeOfDay(addDays(options.start, drawInteger(random, 1, options.days)), 4);
+  const changedAt = timeOfDay(addDays(options.start, drawInteger(random, 1, changesWithinDays)), 4);
   return constraints.flatMap((constraint): ConstraintRow[] => {
     const toRow = (value: Constraint) => ({ household_id, kind: value.kind, value: toConstraintText(value) });
     const row = { ...toRow(constraint), valid_from: timeOfDay(options.start, 0), valid_to: null };

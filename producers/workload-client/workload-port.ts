@@ -63,9 +63,3 @@ export type ExperimentDefinition = {
     readonly config: { readonly policy_version_id?: string; readonly params: Readonly<Record<string, unknown>> };
   }[];
 };
-
-/** The deterministic ids of DESIGN section 6, passed in so that the workloads cannot have rules of their own. */
-export type ExperimentIds = {
-  readonly experimentIdOf: (experimentKey: string, iteration: number) => string;
-  readonly variantIdOf: (experimentId: string, variantName: string) => string;
-};
