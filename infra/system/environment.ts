@@ -1,0 +1,61 @@
+// The environment of each of our processes on a local stack.
+import type { StackEndpoints } from '../local/components.ts';
+import { type LocalAccess, urlOfRole } from './local-access.ts';
+import type { ProcessSpec } from './process-specs.ts';
+
+type Environment = Readonly<Record<string, string>>;
+
+/** Kafka, registry and log settings that every process shares. */
+function commonEnvironment(endpoints: StackEndpoints): Environment {
+  return {
+    PATH: process.env.PATH ?? '/usr/bin:/bin',
+    HOME: process.env.HOME ?? '/',
+    TZ: 'UTC',
+    NODE_ENV: 'production',
+    KAFKA_BROKERS: endpoints.kafka.brokers.join(','),
+    SCHEMA_REGISTRY_URL: endpoints.schemaRegistry.url,
+  };
+}
+
+/** S3 settings under the names that common-settings.ts reads. */
+export function objectStoreEnvironment(endpoints: StackEndpoints): Environment {
+  const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = endpoints.objectStore;
+  return {
+    S3_ENDPOINT: endpoint,
+    S3_REGION: region,
+    S3_ACCESS_KEY_ID: accessKeyId,
+    S3_SECRET_ACCESS_KEY: secretAccessKey,
+    S3_BUCKET: objectStoreBucket,
+  };
+}
+
+/** Settings of `ops deploy` and other administrative commands: the superuser's connection. */
+export function administratorEnvironment(endpoints: StackEndpoints, access: LocalAccess): Environment {
+  return {
+    ...commonEnvironment(endpoints),
+    ...objectStoreEnvironment(endpoints),
+    POSTGRES_URL: endpoints.postgres.superuserUrl,
+    POSTGRES_ROLE_PASSWORD: access.rolePassword,
+    KAFKA_REPLICATION_FACTOR: '1',
+    LOG_LEVEL: 'warn',
+  };
+}
+
+/** Settings of one process with the rights of its own role. */
+export function processEnvironment(options: {
+  spec: ProcessSpec;
+  endpoints: StackEndpoints;
+  access: LocalAccess;
+  port: number;
+  overrides?: Environment;
+}): Environment {
+  const { spec, endpoints, access } = options;
+  return {
+    ...commonEnvironment(endpoints),
+    ...(spec.needsObjectStore ? objectStoreEnvironment(endpoints) : {}),
+    POSTGRES_URL: urlOfRole(endpoints, spec.role, access.rolePassword),
+    [spec.portSetting]: String(options.port),
+    LOG_LEVEL: 'info',
+    ...options.overrides,
+  };
+}

@@ -1,0 +1,70 @@
+// Our own processes as data: entry file, database role and which addresses each needs. Compose, npm start and tests agree on it.
+
+export type ProcessName =
+  | 'assignment-service'
+  | 'ingestion-service'
+  | 'postgres-sink'
+  | 'parquet-archiver'
+  | 'metrics-aggregator'
+  | 'dataset-builder';
+
+export type ProcessSpec = {
+  readonly name: ProcessName;
+  readonly entry: string;
+  readonly role: string;
+  /** Environment name of the port it listens on, for HTTP traffic or for health and metrics only. */
+  readonly portSetting: 'HTTP_PORT' | 'OPERATIONS_PORT';
+  readonly defaultPort: number;
+  readonly needsObjectStore: boolean;
+};
+
+export const processSpecs: readonly ProcessSpec[] = [
+  {
+    name: 'assignment-service',
+    entry: 'api/assignment-service/main.ts',
+    role: 'assignment_service',
+    portSetting: 'HTTP_PORT',
+    defaultPort: 7001,
+    needsObjectStore: false,
+  },
+  {
+    name: 'ingestion-service',
+    entry: 'api/ingestion-service/main.ts',
+    role: 'ingestion_service',
+    portSetting: 'HTTP_PORT',
+    defaultPort: 7002,
+    needsObjectStore: false,
+  },
+  {
+    name: 'postgres-sink',
+    entry: 'consumers/postgres-sink/main.ts',
+    role: 'postgres_sink',
+    portSetting: 'OPERATIONS_PORT',
+    defaultPort: 7011,
+    needsObjectStore: false,
+  },
+  {
+    name: 'parquet-archiver',
+    entry: 'consumers/parquet-archiver/main.ts',
+    role: 'parquet_archiver',
+    portSetting: 'OPERATIONS_PORT',
+    defaultPort: 7021,
+    needsObjectStore: true,
+  },
+  {
+    name: 'metrics-aggregator',
+    entry: 'consumers/metrics-aggregator/main.ts',
+    role: 'metrics_aggregator',
+    portSetting: 'OPERATIONS_PORT',
+    defaultPort: 7031,
+    needsObjectStore: false,
+  },
+  {
+    name: 'dataset-builder',
+    entry: 'consumers/dataset-builder/main.ts',
+    role: 'dataset_builder',
+    portSetting: 'OPERATIONS_PORT',
+    defaultPort: 7041,
+    needsObjectStore: false,
+  },
+];

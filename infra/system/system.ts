@@ -1,0 +1,177 @@
+// Starts our services and consumer groups as separate processes on a local stack, with handles to stop, kill and restart each.
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StackEndpoints } from '../local/components.ts';
+import { type Program, startProgram } from '../local/lifeline.ts';
+import { repositoryRoot } from '../local/local-dir.ts';
+import { beginLog, describeLogEnd } from '../local/log-tail.ts';
+import { choosePorts } from '../local/ports.ts';
+import { StackError } from '../local/stack-error.ts';
+import { processEnvironment } from './environment.ts';
+import { deriveLocalAccess } from './local-access.ts';
+import { type ProcessName, type ProcessSpec, processSpecs } from './process-specs.ts';
+
+export type RunningProcess = {
+  /** Folder name, with `-2`, `-3`, ... for further replicas. */
+  readonly name: string;
+  readonly url: string;
+  readonly logPath: string;
+  /** undefined while it does not run. */
+  readonly pid: number | undefined;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Sends a signal; after an ending one it waits for the end. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+};
+
+export type System = AsyncDisposable & {
+  readonly processes: ReadonlyMap<string, RunningProcess>;
+  /** The first replica of a service or group. @throws StackError when it was not started. */
+  process(name: ProcessName): RunningProcess;
+  stop(): Promise<void>;
+};
+
+export type SystemOptions = {
+  endpoints: StackEndpoints;
+  localDir: string;
+  /** Replicas of each process; one by default, none with 0. */
+  replicas?: Partial<Record<ProcessName, number>>;
+  /** Further settings by process. */
+  overrides?: Partial<Record<ProcessName, Readonly<Record<string, string>>>>;
+  ports?: 'default' | 'free';
+  onUnexpectedEnd?: (message: string) => void;
+};
+
+const readyDeadlineMs = 60_000;
+const endingSignals: readonly NodeJS.Signals[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGABRT'];
+
+function createRunningProcess(options: {
+  name: string;
+  spec: ProcessSpec;
+  port: number;
+  system: SystemOptions;
+}): RunningProcess {
+  const { name, spec, port, system } = options;
+  const logPath = join(system.localDir, 'logs', `${name}.log`);
+  const url = `http://127.0.0.1:${port}`;
+  const access = deriveLocalAccess(system.endpoints);
+  let program: Program | undefined;
+  let endExpected = false;
+
+  const waitUntilReady = async (ended: { how?: string }, logStart: number): Promise<void> => {
+    const deadline = Date.now() + readyDeadlineMs;
+    for (;;) {
+      if (ended.how !== undefined)
+        throw new StackError(
+          `${name} ended while starting (${ended.how}).\n${await describeLogEnd(logPath, logStart)}`,
+        );
+      const ready = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
+        (answer) => answer.ok,
+        () => false,
+      );
+      if (ready) return;
+      if (Date.now() > deadline)
+        throw new StackError(
+          `${name} is not ready after ${readyDeadlineMs / 1000} s.\n${await describeLogEnd(logPath, logStart)}`,
+        );
+      await sleep(50);
+    }
+  };
+
+  return {
+    name,
+    url,
+    logPath,
+    get pid() {
+      return program?.pid;
+    },
+    start: async () => {
+      if (program !== undefined) return;
+      const logStart = await beginLog(logPath);
+      const started = await startProgram({
+        file: process.execPath,
+        args: ['--disable-warning=ExperimentalWarning', join(repositoryRoot, spec.entry)],
+        env: processEnvironment({
+          spec,
+          endpoints: system.endpoints,
+          access,
+          port,
+          overrides: system.overrides?.[spec.name] ?? {},
+        }),
+        cwd: repositoryRoot,
+        logPath,
+        stopSignal: 'TERM',
+        graceSeconds: 25,
+      });
+      program = started;
+      endExpected = false;
+      const ended: { how?: string } = {};
+      let ready = false;
+      void started.ended.then((how) => {
+        ended.how = how;
+        if (program === started) program = undefined;
+        if (ready && !endExpected) system.onUnexpectedEnd?.(`${name} ended by itself (${how}); its log is ${logPath}`);
+      });
+      try {
+        await waitUntilReady(ended, logStart);
+        ready = true;
+      } catch (error) {
+        endExpected = true;
+        await started.stop();
+        throw error;
+      }
+    },
+    stop: async () => {
+      endExpected = true;
+      await program?.stop();
+    },
+    kill: async (signal = 'SIGKILL') => {
+      const target = program;
+      if (target === undefined) throw new StackError(`${name} does not run.`);
+      if (endingSignals.includes(signal)) endExpected = true;
+      process.kill(target.pid, signal);
+      if (endingSignals.includes(signal)) await target.ended;
+    },
+  };
+}
+
+/**
+ * Starts every process and waits until each is ready: services listen, group members own their partitions. When this process ends
+ * in whatever way, they stop. @throws StackError with the end of the log of the one that did not start; nothing stays running.
+ */
+export async function startSystem(options: SystemOptions): Promise<System> {
+  const wanted = processSpecs.flatMap((spec) =>
+    Array.from({ length: options.replicas?.[spec.name] ?? 1 }, (_, replica) => ({
+      spec,
+      name: replica === 0 ? spec.name : `${spec.name}-${replica + 1}`,
+      preferredPort: options.ports === 'free' ? undefined : spec.defaultPort + replica,
+    })),
+  );
+  const ports = await choosePorts(Object.fromEntries(wanted.map(({ name, preferredPort }) => [name, preferredPort])));
+  const processes = new Map(
+    wanted.map(({ spec, name }) => [name, createRunningProcess({ name, spec, port: ports[name]!, system: options })]),
+  );
+  const stop = async (): Promise<void> => {
+    // Services first: nothing new flows in while the groups drain.
+    const isService = ({ name }: RunningProcess): boolean => name.includes('-service');
+    const all = [...processes.values()];
+    await Promise.all(all.filter(isService).map((process) => process.stop()));
+    await Promise.all(all.filter((process) => !isService(process)).map((process) => process.stop()));
+  };
+  const started = await Promise.allSettled([...processes.values()].map((process) => process.start()));
+  const failure = started.find((result) => result.status === 'rejected');
+  if (failure !== undefined) {
+    await stop();
+    throw failure.reason;
+  }
+  return {
+    processes,
+    process: (name) => {
+      const found = processes.get(name);
+      if (found === undefined) throw new StackError(`${name} was not started.`);
+      return found;
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
