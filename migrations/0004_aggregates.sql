@@ -7,7 +7,8 @@ CREATE TABLE exp.metric_aggregates (
   bucket_start timestamptz NOT NULL,
   count bigint NOT NULL CHECK (count > 0),
   sum double precision NOT NULL,
-  mean double precision NOT NULL GENERATED ALWAYS AS (sum / count) STORED,
+  -- A quotient too small for a double is an error in Postgres, so the smallest sums have the mean zero.
+  mean double precision NOT NULL GENERATED ALWAYS AS (CASE WHEN abs(sum) < 1e-290 THEN 0 ELSE sum / count END) STORED,
   m2 double precision NOT NULL CHECK (m2 >= 0),
   min double precision NOT NULL,
   max double precision NOT NULL,
@@ -16,6 +17,19 @@ CREATE TABLE exp.metric_aggregates (
 ) WITH (fillfactor = 50);
 COMMENT ON COLUMN exp.metric_aggregates.m2 IS 'Sum of squared differences from the mean; variance = m2 / (count - 1)';
 COMMENT ON COLUMN exp.metric_aggregates.bucket_start IS 'Start of the tumbling window by event time, UTC, inclusive';
+
+-- The m2 of two disjoint sets together (Chan, Golub, LeVeque 1979). A square that leaves the range of a double is an error in
+-- Postgres, not zero or infinity, so squares that are nothing beside any value are left out; magnitudes are bounded by the
+-- aggregator, which refuses metrics beyond 1e100.
+CREATE FUNCTION exp.merged_m2(
+  count_a bigint, mean_a double precision, m2_a double precision,
+  count_b bigint, mean_b double precision, m2_b double precision
+) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN m2_a + m2_b + CASE
+  WHEN abs(mean_b - mean_a) < 1e-150 THEN 0
+  ELSE (mean_b - mean_a) * (mean_b - mean_a) * (count_a::float8 * count_b::float8 / (count_a + count_b)::float8)
+END;
 
 -- The percentile sketch of each aggregate, one row per bin, so that two members can add to it at once.
 CREATE TABLE exp.metric_aggregate_bins (
@@ -36,6 +50,8 @@ CREATE TABLE exp.first_exposures (
   first_exposed_at timestamptz NOT NULL,
   PRIMARY KEY (experiment_id, unit_id, variant_id)
 );
+-- The aggregator holds the key of a unit that is not exposed yet by inserting and deleting its row in one transaction.
+GRANT DELETE ON exp.first_exposures TO metrics_aggregator;
 COMMENT ON TABLE exp.first_exposures IS 'Earliest exposure of a unit to a variant; a unit with two rows met two variants and is excluded from results';
 
 CREATE TABLE exp.unit_metrics (

@@ -1,0 +1,41 @@
+// Composition root of the metrics-aggregator group: exp.events.v1 to windows, first exposures and per-unit sums in Postgres.
+import { createEventParser } from '#domain/event/decode-event.ts';
+import { startConsumer } from '#platform/kafka/consumer-process.ts';
+import { createPostgresPool } from '#platform/postgres/pool.ts';
+import { runMain } from '#platform/process/run-main.ts';
+import { topics } from '#schemas/topics.ts';
+import { createAggregateStore } from './aggregate-store-postgres.ts';
+import { metricsAggregatorConfig } from './config.ts';
+import { createExposureRules } from './exposure-rules.ts';
+import { createKnownExposures } from './known-exposures.ts';
+import { createMetricsAggregatorSink } from './sink.ts';
+
+const groupId = 'metrics-aggregator';
+
+await runMain({
+  service: groupId,
+  config: metricsAggregatorConfig,
+  start: async (context) => {
+    const { config, log, resources } = context;
+    const pool = createPostgresPool({
+      ...config.postgres,
+      applicationName: groupId,
+      onIdleError: (error) => log.warn({ err: error }, 'idle Postgres connection lost'),
+    });
+    resources.defer(() => pool.end());
+    await startConsumer({
+      context,
+      groupId,
+      topic: topics.events,
+      deadLetterTopic: topics.eventsDeadLetter,
+      pool,
+      parse: createEventParser(config.eventTime),
+      sink: createMetricsAggregatorSink({
+        pool,
+        store: createAggregateStore({ consumerGroup: groupId }),
+        exposureRules: createExposureRules({ pool, now: Date.now }),
+        knownExposures: createKnownExposures(config.knownExposures.capacity),
+      }),
+    });
+  },
+});
