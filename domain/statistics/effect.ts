@@ -71,6 +71,11 @@ export type EffectOptions = {
   readonly scale: EffectScale;
   /** Refuse a zero control mean on the absolute scale too, as gbstats does. Default false. */
   readonly requireBaseline?: boolean;
+  /**
+   * How the control mean that a relative CUPED effect divides by varies: `joint` follows the unadjusted mean and its covariance
+   * with the adjusted one (gbstats), `as-adjusted` takes the adjusted variance for both (PostHog). Default joint.
+   */
+  readonly cupedBaseline?: 'joint' | 'as-adjusted';
 };
 
 /** The effect of treatment against control. CUPED statistics are taken with the theta they have. */
@@ -79,7 +84,7 @@ export function estimateEffect(control: Statistic, treatment: Statistic, options
   const b = linearize(treatment);
   const refusal = refuseWithoutVariance(control, treatment) ?? refuseWithoutBaseline(a, options);
   if (refusal !== null) return refusal;
-  const variance = effectVariance(control, treatment, options.scale);
+  const variance = effectVariance(control, treatment, options);
   if (!(variance > 0)) return notComputable('zero-variance', 'the variance of the effect is not positive');
   const difference = b.value - a.value;
   return computed({
@@ -113,10 +118,10 @@ export function refuseWithoutBaseline(
   return notComputable('zero-baseline-mean', 'the mean of control is zero, so there is nothing to be relative to');
 }
 
-function effectVariance(control: Statistic, treatment: Statistic, scale: EffectScale): number {
+function effectVariance(control: Statistic, treatment: Statistic, options: EffectOptions): number {
   const a = linearize(control);
   const b = linearize(treatment);
-  if (scale === 'absolute') {
+  if (options.scale === 'absolute') {
     return (
       bilinear(a.gradient, a.covariance, a.gradient) / a.count +
       bilinear(b.gradient, b.covariance, b.gradient) / b.count
@@ -126,7 +131,10 @@ function effectVariance(control: Statistic, treatment: Statistic, scale: EffectS
   // CUPED of a mean takes the imbalance of the covariate at its expectation, zero, as gbstats does.
   const difference = control.kind === 'cuped' ? b.baseline - a.baseline : b.value - a.value;
   const pull = (difference * Math.sign(a.baseline)) / (size * size);
-  const controlGradient = a.gradient.map((slope, i) => -slope / size - pull * a.baselineGradient[i]!);
+  const controlGradient =
+    control.kind === 'cuped' && options.cupedBaseline === 'as-adjusted'
+      ? a.gradient.map((slope) => (-slope * b.value) / (size * size))
+      : a.gradient.map((slope, i) => -slope / size - pull * a.baselineGradient[i]!);
   const treatmentGradient = b.gradient.map((slope) => slope / size);
   return (
     bilinear(controlGradient, a.covariance, controlGradient) / a.count +

@@ -28,29 +28,29 @@ export const gbstatsRecordedVectors: VectorKind = {
     const tally = createVectorTally();
     for (const [i, item] of readList(content).entries()) {
       const entry = readRecord(item);
-      tally.attempt(`#${i} ${String(entry['kind'])} ${String(entry['test'])}`, () => runEntry(entry));
+      tally.attempt(`#${i} ${String(entry.kind)} ${String(entry.test)}`, () => runEntry(entry));
     }
     return tally.report();
   },
 };
 
 function runEntry(entry: JsonRecord): boolean | string {
-  const input = readRecord(entry['input'], 'input');
-  const expected = readRecord(entry['expected'], 'expected');
+  const input = readRecord(entry.input, 'input');
+  const expected = readRecord(entry.expected, 'expected');
   const differences = createDifferences();
-  switch (readText(entry['kind'], 'kind')) {
+  switch (readText(entry.kind, 'kind')) {
     case 'effectMoments':
-      compareMoments(effectOf(toStatisticPairs(input['stats']), scaleOf(input)), expected, differences);
+      compareMoments(effectOf(toStatisticPairs(input.stats), scaleOf(input)), expected, differences);
       break;
     case 'postStratification':
       compareMoments(
-        stratifiedEffect(toStatisticPairs(input['stats']), { scale: scaleOf(input), requireBaseline: true }),
+        stratifiedEffect(toStatisticPairs(input.stats), { scale: scaleOf(input), requireBaseline: true }),
         expected,
         differences,
       );
       break;
     case 'frequentist':
-      runFrequentist(readText(entry['class'], 'class'), input, expected, differences);
+      runFrequentist(readText(entry.class, 'class'), input, expected, differences);
       break;
     case 'bayesian':
       runBayesian(input, expected, differences);
@@ -62,7 +62,7 @@ function runEntry(entry: JsonRecord): boolean | string {
       runMidExperimentPower(input, expected, differences);
       break;
     default:
-      return `there is no runner for ${String(entry['kind'])}`;
+      return `there is no runner for ${String(entry.kind)}`;
   }
   return differences.verdict();
 }
@@ -92,7 +92,7 @@ function compareRefusal(outcome: Outcome<unknown>, message: unknown, differences
 }
 
 function scaleOf(input: JsonRecord): 'absolute' | 'relative' {
-  return readText(readRecord(input['config'], 'config')['difference_type'], 'difference_type') === 'relative'
+  return readText(readRecord(input.config, 'config').difference_type, 'difference_type') === 'relative'
     ? 'relative'
     : 'absolute';
 }
@@ -110,22 +110,22 @@ function compareMoments(
   expected: JsonRecord,
   differences: Differences,
 ): void {
-  if (compareRefusal(outcome, expected['error_message'], differences)) return;
+  if (compareRefusal(outcome, expected.error_message, differences)) return;
   const effect = expectComputed(outcome);
-  differences.number('estimate', effect.estimate, readNumber(expected['point_estimate'], 'point_estimate'));
-  differences.number('standard error', effect.standardError, readNumber(expected['standard_error'], 'standard_error'));
-  differences.equal('units', effect.unitCount, expected['pairwise_sample_size']);
-  differences.equal('stratified', (effect.strataCount ?? 1) > 1, expected['post_stratification_applied']);
+  differences.number('estimate', effect.estimate, readNumber(expected.point_estimate, 'point_estimate'));
+  differences.number('standard error', effect.standardError, readNumber(expected.standard_error, 'standard_error'));
+  differences.equal('units', effect.unitCount, expected.pairwise_sample_size);
+  differences.equal('stratified', (effect.strataCount ?? 1) > 1, expected.post_stratification_applied);
 }
 
 /** The effect that gbstats tests: over strata where asked for and possible, else over all units with their covariate. */
 function testedEffect(input: JsonRecord): { effect: Outcome<Effect>; control: Statistic; treatment: Statistic } {
-  const pairs = toStatisticPairs(input['stats']);
+  const pairs = toStatisticPairs(input.stats);
   const scale = scaleOf(input);
   const options = { scale, requireBaseline: true };
   const [control, treatment] = adjustForCovariate(...mergePairs(pairs));
-  const config = readRecord(input['config'], 'config');
-  const stratified = config['post_stratify'] === true ? stratifiedEffect(pairs, options) : null;
+  const config = readRecord(input.config, 'config');
+  const stratified = config.post_stratify === true ? stratifiedEffect(pairs, options) : null;
   const effect =
     stratified !== null && isComputed(stratified) ? stratified : estimateEffect(control, treatment, options);
   return { effect, control, treatment };
@@ -144,14 +144,14 @@ function runFrequentist(name: string, input: JsonRecord, expected: JsonRecord, d
   const test = TESTS[name];
   if (test === undefined) throw new TypeError(`there is no test ${name}`);
   const { effect, control, treatment } = testedEffect(input);
-  const config = { ...readRecord(input['config'], 'config'), ...readRecord(input['resolved'], 'resolved') };
-  const alpha = readNumber(config['alpha'], 'alpha');
-  const nullEffect = readNumberOr(config['test_value'], 0, 'test_value');
+  const config = { ...readRecord(input.config, 'config'), ...readRecord(input.resolved, 'resolved') };
+  const alpha = readNumber(config.alpha, 'alpha');
+  const nullEffect = readNumberOr(config.test_value, 0, 'test_value');
   const { alternative } = test;
   let result: Outcome<TestResult>;
   if (test.sequential) {
-    const tuningUnits = readNumberOr(config['sequential_tuning_parameter'], 5000, 'sequential_tuning_parameter');
-    const rho = config['rho'];
+    const tuningUnits = readNumberOr(config.sequential_tuning_parameter, 5000, 'sequential_tuning_parameter');
+    const rho = config.rho;
     const given = rho === undefined || rho === null ? {} : { rho: readNumber(rho, 'rho') };
     result = sequentialTest(effect, { alpha, alternative, nullEffect, tuningUnits, ...given });
   } else {
@@ -161,54 +161,54 @@ function runFrequentist(name: string, input: JsonRecord, expected: JsonRecord, d
   if (factor !== null && isComputed(result)) {
     result = typeof factor === 'number' ? scaleToUnits(result, factor) : factor;
   }
-  const message = expected['errorMessage'] ?? expected['pValueErrorMessage'];
+  const message = expected.errorMessage ?? expected.pValueErrorMessage;
   if (compareRefusal(result, message, differences)) return;
   const computedResult = expectComputed(result);
-  const uplift = readRecord(expected['uplift'], 'uplift');
-  const [lower, upper] = readNumbers(expected['ci'], 'ci');
-  differences.number('estimate', computedResult.estimate, readNumber(expected['expected'], 'expected'));
-  differences.number('standard error', computedResult.standardError, readNumber(uplift['stddev'], 'stddev'));
+  const uplift = readRecord(expected.uplift, 'uplift');
+  const [lower, upper] = readNumbers(expected.ci, 'ci');
+  differences.number('estimate', computedResult.estimate, readNumber(expected.expected, 'expected'));
+  differences.number('standard error', computedResult.standardError, readNumber(uplift.stddev, 'stddev'));
   differences.number('lower', computedResult.interval.lower, lower!);
   differences.number('upper', computedResult.interval.upper, upper!);
-  differences.number('p-value', computedResult.pValue, readNumber(expected['pValue'], 'pValue'));
+  differences.number('p-value', computedResult.pValue, readNumber(expected.pValue, 'pValue'));
 }
 
 /** Null unless the effect is scaled to units per day; a refusal where there are no such units. */
 function scalingFactor(config: JsonRecord, control: Statistic): number | NotComputable | null {
-  if (config['difference_type'] !== 'scaled') return null;
-  const days = readNumber(config['phase_length_days'], 'phase_length_days');
-  const traffic = readNumber(config['traffic_percentage'], 'traffic_percentage');
+  if (config.difference_type !== 'scaled') return null;
+  const days = readNumber(config.phase_length_days, 'phase_length_days');
+  const traffic = readNumber(config.traffic_percentage, 'traffic_percentage');
   if (days === 0 || traffic === 0) return notComputable('zero-denominator', 'no traffic to scale to');
   if (control.kind !== 'sample' && control.kind !== 'cuped') {
     return notComputable('invalid-input', 'only sums per unit scale with units');
   }
-  const users = readNumberOr(config['total_users'], 0, 'total_users');
+  const users = readNumberOr(config.total_users, 0, 'total_users');
   return users === 0 ? notComputable('no-data', 'no units to scale to') : users / (traffic * days);
 }
 
 function runBayesian(input: JsonRecord, expected: JsonRecord, differences: Differences): void {
   const { effect, control } = testedEffect(input);
-  const config = readRecord(input['config'], 'config');
-  const prior = toPrior(config['prior_effect']);
-  const rescaled = prior !== null && scaleOf(input) === 'absolute' && config['prior_type'] === 'relative';
+  const config = readRecord(input.config, 'config');
+  const prior = toPrior(config.prior_effect);
+  const rescaled = prior !== null && scaleOf(input) === 'absolute' && config.prior_type === 'relative';
   const result = bayesianTest(effect, {
-    alpha: readNumber(config['alpha'], 'alpha'),
+    alpha: readNumber(config.alpha, 'alpha'),
     prior: rescaled ? priorInMetricUnits(prior, linearize(control).baseline) : prior,
-    lowerIsBetter: config['inverse'] === true,
+    lowerIsBetter: config.inverse === true,
   });
   const factor = scalingFactor(config, control);
   const refused = factor !== null && typeof factor !== 'number' && isComputed(result) ? factor : result;
-  if (compareRefusal(refused, expected['errorMessage'], differences)) return;
+  if (compareRefusal(refused, expected.errorMessage, differences)) return;
   const posterior = expectComputed(result);
   const units = typeof factor === 'number' ? factor : 1;
-  const [lower, upper] = readNumbers(expected['ci'], 'ci');
-  const [keep, choose] = readNumbers(expected['risk'], 'risk');
-  const uplift = readRecord(expected['uplift'], 'uplift');
-  differences.number('mean', posterior.posteriorMean * units, readNumber(expected['expected'], 'expected'));
-  differences.number('deviation', posterior.posteriorDeviation * units, readNumber(uplift['stddev'], 'stddev'));
+  const [lower, upper] = readNumbers(expected.ci, 'ci');
+  const [keep, choose] = readNumbers(expected.risk, 'risk');
+  const uplift = readRecord(expected.uplift, 'uplift');
+  differences.number('mean', posterior.posteriorMean * units, readNumber(expected.expected, 'expected'));
+  differences.number('deviation', posterior.posteriorDeviation * units, readNumber(uplift.stddev, 'stddev'));
   differences.number('lower', posterior.interval.lower * units, lower!);
   differences.number('upper', posterior.interval.upper * units, upper!);
-  differences.number('chance to win', posterior.chanceToWin, readNumber(expected['chanceToWin'], 'chanceToWin'));
+  differences.number('chance to win', posterior.chanceToWin, readNumber(expected.chanceToWin, 'chanceToWin'));
   differences.number('loss of control', posterior.expectedLoss.keepControl, keep!);
   differences.number('loss of treatment', posterior.expectedLoss.chooseTreatment, choose!);
 }
@@ -222,7 +222,7 @@ function withinFourErrors(share: number, factor: number): number {
 }
 
 function runBandit(input: JsonRecord, expected: JsonRecord, differences: Differences): void {
-  const [stats, , settings] = readList(input['args'], 'args');
+  const [stats, , settings] = readList(input.args, 'args');
   const config = readRecord(settings, 'config');
   const statistics = readList(stats, 'stats').map(toStatistic);
   const arms = statistics.map((statistic) => ({
@@ -230,13 +230,13 @@ function runBandit(input: JsonRecord, expected: JsonRecord, differences: Differe
     mean: linearize(statistic).value + addedBack(statistics, statistic),
     variance: varianceOfStatistic(statistic),
   }));
-  const smallestWeight = readNumber(config['min_variation_weight'], 'min_variation_weight');
-  const topTwo = config['top_two'] === true;
+  const smallestWeight = readNumber(config.min_variation_weight, 'min_variation_weight');
+  const topTwo = config.top_two === true;
   const result = expectComputed(
     banditWeights(arms, {
-      alpha: readNumber(config['alpha'], 'alpha'),
-      prior: toPrior(config['prior_distribution']),
-      lowerIsBetter: config['inverse'] === true,
+      alpha: readNumber(config.alpha, 'alpha'),
+      prior: toPrior(config.prior_distribution),
+      lowerIsBetter: config.inverse === true,
       topTwo,
       smallestWeight,
     }),
@@ -244,27 +244,27 @@ function runBandit(input: JsonRecord, expected: JsonRecord, differences: Differe
   differences.equal(
     'units',
     arms.map((arm) => arm.count),
-    expected['users'],
+    expected.users,
   );
-  readNumbers(expected['cr'], 'cr').forEach((mean, i) => {
+  readNumbers(expected.cr, 'cr').forEach((mean, i) => {
     differences.number(`mean ${i}`, arms[i]!.mean, mean);
   });
-  readList(expected['ci'], 'ci').forEach((pair, i) => {
+  readList(expected.ci, 'ci').forEach((pair, i) => {
     const [lower, upper] = readNumbers(pair, 'ci');
     differences.number(`lower ${i}`, result.intervals[i]!.lower, lower!);
     differences.number(`upper ${i}`, result.intervals[i]!.upper, upper!);
   });
-  readNumbers(expected['best_arm_probabilities'], 'best_arm_probabilities').forEach((share, i) => {
+  readNumbers(expected.best_arm_probabilities, 'best_arm_probabilities').forEach((share, i) => {
     const best = result.bestArmProbabilities[i]!;
     differences.number(`best arm ${i}`, best, share, withinFourErrors(best, 1));
   });
-  if (expected['bandit_weights'] === null || result.weights === null) {
-    differences.equal('weights', result.weights, expected['bandit_weights']);
+  if (expected.bandit_weights === null || result.weights === null) {
+    differences.equal('weights', result.weights, expected.bandit_weights);
     return;
   }
   const spread = Math.max(0, 1 - Math.max(0, smallestWeight) * arms.length);
   const weights = result.weights;
-  readNumbers(expected['bandit_weights'], 'bandit_weights').forEach((weight, i) => {
+  readNumbers(expected.bandit_weights, 'bandit_weights').forEach((weight, i) => {
     // Undo floor and halving to get the share that was drawn.
     const drawn = spread === 0 ? 0 : ((weights[i]! - Math.max(0, smallestWeight)) / spread) * (topTwo ? 2 : 1);
     differences.number(`weight ${i}`, weights[i]!, weight, withinFourErrors(drawn, spread / (topTwo ? 2 : 1)));
@@ -285,25 +285,25 @@ function addedBack(statistics: readonly Statistic[], statistic: Statistic): numb
 }
 
 function runMidExperimentPower(input: JsonRecord, expected: JsonRecord, differences: Differences): void {
-  const [moments, test, base, settings] = readList(input['args'], 'args').map((item) => readRecord(item));
+  const [moments, test, base, settings] = readList(input.args, 'args').map((item) => readRecord(item));
   const power = settings!;
-  const variations = readNumber(power['num_variations'], 'num_variations');
-  const goalMetrics = readNumber(power['num_goal_metrics'], 'num_goal_metrics');
-  const tuningUnits = readNumber(power['sequential_tuning_parameter'], 'sequential_tuning_parameter');
+  const variations = readNumber(power.num_variations, 'num_variations');
+  const goalMetrics = readNumber(power.num_goal_metrics, 'num_goal_metrics');
+  const tuningUnits = readNumber(power.sequential_tuning_parameter, 'sequential_tuning_parameter');
   const plan = {
-    standardError: readNumber(moments!['standard_error'], 'standard_error'),
-    unitCount: readNumber(moments!['pairwise_sample_size'], 'pairwise_sample_size'),
-    targetEffect: readNumber(power['target_mde'], 'target_mde'),
-    alpha: readNumber(base!['alpha'], 'alpha'),
-    targetPower: readNumber(power['target_power'], 'target_power'),
+    standardError: readNumber(moments!.standard_error, 'standard_error'),
+    unitCount: readNumber(moments!.pairwise_sample_size, 'pairwise_sample_size'),
+    targetEffect: readNumber(power.target_mde, 'target_mde'),
+    alpha: readNumber(base!.alpha, 'alpha'),
+    targetPower: readNumber(power.target_power, 'target_power'),
     goalMetrics,
-    testCount: power['p_value_corrected'] === true ? (variations - 1) * goalMetrics : 1,
-    prior: toPrior(power['prior_effect']),
-    sequential: power['sequential'] === true ? { tuningUnits } : null,
+    testCount: power.p_value_corrected === true ? (variations - 1) * goalMetrics : 1,
+    prior: toPrior(power.prior_effect),
+    sequential: power.sequential === true ? { tuningUnits } : null,
   };
   const result = additionalUnits(plan);
-  const failed = test!['errorMessage'] !== null || expected['converged'] === false;
+  const failed = test!.errorMessage !== null || expected.converged === false;
   if (compareRefusal(result, failed ? 'NUMERICAL_PVALUE_NOT_CONVERGED' : null, differences)) return;
   const factor = expectComputed(result).scalingFactor;
-  differences.number('scaling factor', factor, readNumber(expected['scaling_factor'], 'scaling_factor'));
+  differences.number('scaling factor', factor, readNumber(expected.scaling_factor, 'scaling_factor'));
 }

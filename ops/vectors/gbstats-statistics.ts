@@ -17,23 +17,23 @@ export function toStatisticPairs(value: unknown): StatisticPairs {
 
 export function toSample(value: unknown): Sample {
   const fields = readRecord(value, 'statistic');
-  const count = readNumber(fields['n'], 'n');
-  const sum = readNumber(fields['sum'], 'sum');
-  switch (readText(fields['_type'], '_type')) {
+  const count = readNumber(fields.n, 'n');
+  const sum = readNumber(fields.sum, 'sum');
+  switch (readText(fields._type, '_type')) {
     case 'ProportionStatistic':
       return proportionSample({ count, successes: sum });
     case 'SampleMeanStatistic':
-      return meanSampleFromSums({ count, sum, sumSquares: readNumber(fields['sum_squares'], 'sum_squares') });
+      return meanSampleFromSums({ count, sum, sumSquares: readNumber(fields.sum_squares, 'sum_squares') });
     default:
-      throw new TypeError(`${String(fields['_type'])} is no sample`);
+      throw new TypeError(`${String(fields._type)} is no sample`);
   }
 }
 
 export function toStatistic(value: unknown): Statistic {
   const fields = readRecord(value, 'statistic');
-  const type = readText(fields['_type'], '_type');
+  const type = readText(fields._type, '_type');
   const number = (name: string): number => readNumber(fields[name], name);
-  const theta = fields['theta'] === null || fields['theta'] === undefined ? null : number('theta');
+  const theta = fields.theta === null || fields.theta === undefined ? null : number('theta');
   switch (type) {
     case 'ProportionStatistic':
     case 'SampleMeanStatistic':
@@ -41,8 +41,8 @@ export function toStatistic(value: unknown): Statistic {
     case 'RatioStatistic':
       return ratioStatistic(toParts(fields, 'm_statistic', 'd_statistic', 'm_d_sum_of_products'));
     case 'RegressionAdjustedStatistic': {
-      const post = toSample(fields['post_statistic']);
-      const pre = toSample(fields['pre_statistic']);
+      const post = toSample(fields.post_statistic);
+      const pre = toSample(fields.pre_statistic);
       const coMoment = coMomentFromSums(number('post_pre_sum_of_products'), post, pre);
       return { kind: 'cuped', count: number('n'), post, pre, coMoment, theta };
     }
@@ -103,6 +103,6 @@ function toQuantile(number: (name: string) => number): QuantileStatistic {
 export function toPrior(value: unknown): EffectPrior | null {
   if (value === null || value === undefined) return null;
   const fields = readRecord(value, 'prior');
-  if (fields['proper'] !== true) return null;
-  return { mean: readNumber(fields['mean'], 'mean'), variance: readNumber(fields['variance'], 'variance') };
+  if (fields.proper !== true) return null;
+  return { mean: readNumber(fields.mean, 'mean'), variance: readNumber(fields.variance, 'variance') };
 }

@@ -27,14 +27,17 @@ const MODEL_BASED: readonly OffPolicyEstimator['kind'][] = [
   'shrinkage-doubly-robust',
 ];
 
-/** A round's share of an estimate: the estimate is the sum of `value` over the sum of `scale`. */
-export type RoundContribution = { readonly value: number; readonly scale: number };
+/**
+ * A round's share of an estimate, which is mean(offset) + sum(value) / sum(scale). `offset` is the modelled value; `scale` is 1,
+ * or the weight where the estimator is self-normalized.
+ */
+export type RoundContribution = { readonly offset: number; readonly value: number; readonly scale: number };
 
 /** One contribution per round, in order. Self-normalized estimators scale by the weights, so a bootstrap must redo the division. */
 export function roundContributions(
   rounds: PreparedRounds,
   estimator: OffPolicyEstimator,
-): (RoundContribution & { readonly offset: number })[] | NotComputable {
+): RoundContribution[] | NotComputable {
   if (!rounds.hasModel && MODEL_BASED.includes(estimator.kind)) {
     return notComputable('invalid-input', `${estimator.kind} needs a model of the rewards`);
   }
@@ -56,11 +59,10 @@ function matches(term: RoundTerms): number {
   return term.targetProbability === 1 ? 1 : 0;
 }
 
-/** `offset` is added per round whatever the scale: the modelled value of doubly robust estimators. */
 function contributionOf(
   { reward: r, weight: w, modelledReward: q, modelledValue: v, targetProbability }: RoundTerms,
   estimator: OffPolicyEstimator,
-): RoundContribution & { offset: number } {
+): RoundContribution {
   switch (estimator.kind) {
     case 'ips':
       return { offset: 0, value: w * r, scale: 1 };

@@ -43,7 +43,7 @@ export function estimatePolicyValue(rounds: LoggedRounds, estimator: OffPolicyEs
   if ('status' in prepared) return prepared;
   const sums = sumsByCluster(prepared, estimator);
   if ('status' in sums) return sums;
-  return computed({ estimator: estimator.kind, value: valueOf(total(sums)) });
+  return computed({ estimator: estimator.kind, value: estimateOf(total(sums)) });
 }
 
 /** The estimate with its interval. Not computable without overlap, since no interval is wide enough then. */
@@ -72,7 +72,7 @@ export function estimatePolicyValueWithInterval(
   if (values.length < samples / 2) return notComputable('no-overlap', 'most resamples of the log have no weight left');
   return computed({
     estimator: estimator.kind,
-    value: valueOf(total(sums)),
+    value: estimateOf(total(sums)),
     interval: { lower: percentile(values, alpha / 2), upper: percentile(values, 1 - alpha / 2) },
     bootstrapSamples: values.length,
     overlap,
@@ -108,7 +108,7 @@ function total(sums: readonly Sums[]): Sums {
   return all;
 }
 
-function valueOf({ rounds, offset, value, scale }: Sums): number {
+function estimateOf({ rounds, offset, value, scale }: Sums): number {
   return offset / rounds + value / scale;
 }
 
@@ -128,7 +128,7 @@ function bootstrap(sums: readonly Sums[], options: { seed: number; samples: numb
       value += drawn.value;
       scale += drawn.scale;
     }
-    if (scale > 0) values.push(valueOf({ rounds, offset, value, scale }));
+    if (scale > 0) values.push(estimateOf({ rounds, offset, value, scale }));
   }
   return values.sort((a, b) => a - b);
 }
