@@ -48,7 +48,8 @@ async function installPackages() {
     if (!holdsEveryPackage()) {
       process.stderr.write('Installing the packages of package-lock.json (npm ci) ...\n');
       // stdout belongs to the command (it may print JSON): npm's goes to stderr.
-      const code = await run('npm', ['ci', '--no-progress'], ['ignore', 2, 2]);
+      // Not as quiet as a caller's npm run --silent would have it: errors must be seen.
+      const code = await run('npm', ['ci', '--no-progress', '--loglevel=error'], ['ignore', 2, 2]);
       if (code !== 0)
         fail('npm ci failed: see above. It needs the network once; run the command again when that works.');
     }
@@ -89,5 +90,9 @@ try {
     },
   );
 } catch (error) {
-  fail(error instanceof Error ? error.message : String(error));
+  fail(
+    error.code === 'ENOENT' && error.path === 'npm'
+      ? 'No npm found: install Node with npm, so that "npm" is on the PATH.'
+      : error.message,
+  );
 }
