@@ -50,8 +50,9 @@ async function installPackages() {
       // stdout belongs to the command (it may print JSON): npm's goes to stderr.
       // Not as quiet as a caller's npm run --silent would have it: errors must be seen.
       const code = await run('npm', ['ci', '--no-progress', '--loglevel=error'], ['ignore', 2, 2]);
-      if (code !== 0)
-        fail('npm ci failed: see above. It needs the network once; run the command again when that works.');
+      if (code !== 0) {
+        throw new Error('npm ci failed: see above. It needs the network, once; run the command again when that works.');
+      }
     }
     writeFileSync(stampFile, stamp);
   });
