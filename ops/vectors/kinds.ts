@@ -1,5 +1,6 @@
 // The kinds of vector files that `npm run vectors` knows: one file beside this one and one line here for each.
 import { assignmentVectors } from './assignment.ts';
+import { confidenceRecordedVectors } from './confidence-recorded.ts';
 import { gbstatsGridVectors } from './gbstats-grid.ts';
 import { gbstatsPowerVectors } from './gbstats-power.ts';
 import { gbstatsRecordedVectors } from './gbstats-recorded.ts';
@@ -16,6 +17,7 @@ export const vectorKinds: readonly VectorKind[] = [
   assignmentVectors,
   murmur3Vectors,
   targetingVectors,
+  confidenceRecordedVectors,
   gbstatsRecordedVectors,
   gbstatsGridVectors,
   gbstatsPowerVectors,
