@@ -162,11 +162,14 @@ export function createEventEncoder(options: {
 }): EventProducer['encode'] {
   const schema = loadRecordSchema(topics.events.valueSchema);
   const encodeValue = createAvroEncoder<EventRecord>({ schema, schemaId: options.schemaId });
-  const type = avro.Type.forSchema(schema);
+  const type = avro.Type.forSchema(schema) as avro.types.RecordType;
   const { earliestMs, maxAheadMs } = options.eventTime;
 
   /** Only for values that the types forbid: names the field whose type is wrong. */
   const problemOfShape = (event: EventRecord): EventProblem | undefined => {
+    // Avro would fill a missing field with its default; here it is a mistake of the caller.
+    const missing = type.fields.find(({ name }) => event[name as keyof EventRecord] === undefined);
+    if (missing !== undefined) return { field: missing.name, message: 'is missing' };
     let problem: EventProblem | undefined;
     const valid = type.isValid(event, {
       errorHook: (path, value, expected) => {
@@ -183,7 +186,7 @@ export function createEventEncoder(options: {
       const record = { key: eventKeyOf(event), value: encodeValue(event) };
       const bytes = sizeOf(record);
       if (bytes > maxEventBytes) {
-        const field = (event.payload?.length ?? 0) * 2 > bytes ? 'payload' : 'event';
+        const field = Buffer.byteLength(event.payload ?? '') * 2 > bytes ? 'payload' : 'event';
         return {
           ok: false,
           problem: {
