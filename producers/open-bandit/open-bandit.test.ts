@@ -16,8 +16,10 @@ const menFile = join(import.meta.dirname, '../../data/open-bandit-men.csv.gz');
 const header = 'policy,timestamp,item_id,position,click,propensity_score,user_feature_0';
 
 let folder: string;
-beforeAll(() => {
+let men: Awaited<ReturnType<typeof mapFile>>;
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'open-bandit-'));
+  men = await mapFile(menFile);
 });
 afterAll(() => {
   rmSync(folder, { recursive: true });
@@ -38,7 +40,7 @@ async function mapFile(path: string) {
 
 describe('the committed file', () => {
   test('gives the events and clicks of the direct count, per policy and per UTC hour', async () => {
-    const { events } = await mapFile(menFile);
+    const { events } = men;
     const counted = await countOpenBandit(menFile);
     const experimentId = experimentIdOf(asExperimentKey('men'), 1);
     const policyOf = new Map<string, string>(
@@ -58,8 +60,8 @@ describe('the committed file', () => {
     expect(counted.byPolicy.reduce((sum, row) => sum + row.events, 0)).toBe(events.length);
   });
 
-  test('gives events that the rules of events accept, with distinct ids, and one assignment for each unit', async () => {
-    const { events, assignments } = await mapFile(menFile);
+  test('gives events that the rules of events accept, with distinct ids, and one assignment for each unit', () => {
+    const { events, assignments } = men;
     const bounds = { earliestMs: Date.UTC(2015, 0, 1), latestMs: Date.UTC(2030, 0, 1) };
     const problems = events.flatMap((event) => {
       const record = {
