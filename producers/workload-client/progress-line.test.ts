@@ -8,7 +8,10 @@ function record(isTTY: boolean) {
   let nowMs = 0;
   const write = (text: string | Uint8Array) => written.push(String(text)) > 0;
   const line = createProgressLine({ isTTY, write } as NodeJS.WriteStream, () => nowMs);
-  return { line, written, passMs: (ms: number) => void (nowMs += ms) };
+  const passMs = (ms: number): void => {
+    nowMs += ms;
+  };
+  return { line, written, passMs };
 }
 
 test('on a terminal it writes over itself, at most every 100 ms', () => {
