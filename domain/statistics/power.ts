@@ -132,10 +132,13 @@ function comparedPairs(variants: number, comparisons: 'control-vs-all' | 'all-vs
 
 /** A variant's share grows with the comparisons it takes part in and shrinks with the root of its cost. */
 function cheapestAllocations(variants: number, pairs: readonly Pair[], costs: readonly number[] | undefined): number[] {
-  const importance = Array.from({ length: variants }, (_, i) => {
-    const taken = pairs.filter(([a, b]) => a === i || b === i).length;
-    return taken / Math.sqrt(costs?.[i] ?? 1);
-  });
+  const share = 1 / pairs.length;
+  const takenBy = (i: number): number => pairs.reduce((sum, [a, b]) => (a === i || b === i ? sum + share : sum), 0);
+  const costOf = (i: number): number => costs?.[i] ?? 1;
+  const importance = Array.from(
+    { length: variants },
+    (_, i) => (takenBy(i) / takenBy(0)) * Math.sqrt(costOf(0) / costOf(i)),
+  );
   const total = importance.reduce((sum, value) => sum + value, 0);
   return importance.map((value) => value / total);
 }

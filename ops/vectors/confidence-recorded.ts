@@ -187,12 +187,17 @@ function comparisonFields(
 ): JsonRecord {
   const unit = request.absolute ? 1 : row.control.sample.mean;
   const scaled = (value: number | null): number | null => (value === null ? null : value / unit);
+  // Margins that were asked for take the place of those in the data.
+  const requested = {
+    non_inferiority_margin: row.margin.margin,
+    preferred_direction: row.margin.preference === 'two-sided' ? null : DIRECTIONS[row.margin.preference],
+  };
   const suffixed = (source: JsonRecord, suffix: string): JsonRecord =>
     Object.fromEntries(Object.entries(source).map(([name, value]) => [name + suffix, value]));
   return {
     ...row.control.fields,
-    ...suffixed({ ...row.control.fields, ...summaryFields(row.control) }, '_1'),
-    ...suffixed({ ...row.treatment.fields, ...summaryFields(row.treatment) }, '_2'),
+    ...suffixed({ ...row.control.fields, ...summaryFields(row.control), ...requested }, '_1'),
+    ...suffixed({ ...row.treatment.fields, ...summaryFields(row.treatment), ...requested }, '_2'),
     [`current_total_${settings.denominator}`]: row.totalUnits,
     // Compared as the text they were found by.
     level_1: expected.level_1,

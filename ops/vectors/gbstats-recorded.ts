@@ -1,16 +1,22 @@
 // Runs calls recorded from gbstats: effects, t-tests, sequential and Bayesian tests, strata, bandits, mid-experiment power.
-import { banditWeights } from '#domain/statistics/bandit.ts';
 import { bayesianTest, priorInMetricUnits } from '#domain/statistics/bayesian.ts';
-import { adjustForCovariate, type Effect, estimateEffect, mergeStatistics } from '#domain/statistics/effect.ts';
+import {
+  adjustForCovariate,
+  type Effect,
+  type EffectOptions,
+  estimateEffect,
+  mergeStatistics,
+} from '#domain/statistics/effect.ts';
 import type { Alternative } from '#domain/statistics/hypothesis.ts';
 import { additionalUnits } from '#domain/statistics/mid-experiment-power.ts';
 import { stratifiedEffect } from '#domain/statistics/post-stratification.ts';
 import { isComputed, type NotComputable, notComputable, type Outcome } from '#domain/statistics/result.ts';
 import { sequentialTest } from '#domain/statistics/sequential.ts';
-import { linearize, type Statistic, varianceOfStatistic } from '#domain/statistics/statistic.ts';
+import { linearize, type Statistic } from '#domain/statistics/statistic.ts';
 import { scaleToUnits, type TestResult, welchTest } from '#domain/statistics/t-test.ts';
 import { createDifferences, type Differences, expectComputed } from './differences.ts';
-import { type StatisticPairs, toPrior, toStatistic, toStatisticPairs } from './gbstats-statistics.ts';
+import { runBandit } from './gbstats-bandit.ts';
+import { type StatisticPairs, toPrior, toStatisticPairs } from './gbstats-statistics.ts';
 import {
   type JsonRecord,
   readList,
@@ -118,11 +124,14 @@ function compareMoments(
   differences.equal('stratified', (effect.strataCount ?? 1) > 1, expected.post_stratification_applied);
 }
 
+function effectOptions(input: JsonRecord): EffectOptions {
+  return { scale: scaleOf(input), requireBaseline: true };
+}
+
 /** The effect that gbstats tests: over strata where asked for and possible, else over all units with their covariate. */
 function testedEffect(input: JsonRecord): { effect: Outcome<Effect>; control: Statistic; treatment: Statistic } {
   const pairs = toStatisticPairs(input.stats);
-  const scale = scaleOf(input);
-  const options = { scale, requireBaseline: true };
+  const options = effectOptions(input);
   const [control, treatment] = adjustForCovariate(...mergePairs(pairs));
   const config = readRecord(input.config, 'config');
   const stratified = config.post_stratify === true ? stratifiedEffect(pairs, options) : null;
@@ -153,7 +162,13 @@ function runFrequentist(name: string, input: JsonRecord, expected: JsonRecord, d
     const tuningUnits = readNumberOr(config.sequential_tuning_parameter, 5000, 'sequential_tuning_parameter');
     const rho = config.rho;
     const given = rho === undefined || rho === null ? {} : { rho: readNumber(rho, 'rho') };
-    result = sequentialTest(effect, { alpha, alternative, nullEffect, tuningUnits, ...given });
+    const options = { alpha, alternative, nullEffect, tuningUnits, ...given };
+    result = sequentialTest(effect, options);
+    // gbstats searches one-sided p-values on the effect without strata, though the interval is that with strata.
+    const plain = sequentialTest(estimateEffect(control, treatment, effectOptions(input)), options);
+    if (alternative !== 'two-sided' && isComputed(result) && isComputed(plain)) {
+      result = { ...result, pValue: plain.pValue };
+    }
   } else {
     result = welchTest(effect, control, treatment, { alpha, alternative, nullEffect });
   }
@@ -211,77 +226,6 @@ function runBayesian(input: JsonRecord, expected: JsonRecord, differences: Diffe
   differences.number('chance to win', posterior.chanceToWin, readNumber(expected.chanceToWin, 'chanceToWin'));
   differences.number('loss of control', posterior.expectedLoss.keepControl, keep!);
   differences.number('loss of treatment', posterior.expectedLoss.chooseTreatment, choose!);
-}
-
-/** Draws of the reference; its shares are estimates with a binomial error. */
-const DRAWS = 10_000;
-
-function withinFourErrors(share: number, factor: number): number {
-  // At least one draw, for shares too small to be drawn at all.
-  return 4 * factor * Math.max(Math.sqrt((share * (1 - share)) / DRAWS), 1 / DRAWS);
-}
-
-function runBandit(input: JsonRecord, expected: JsonRecord, differences: Differences): void {
-  const [stats, , settings] = readList(input.args, 'args');
-  const config = readRecord(settings, 'config');
-  const statistics = readList(stats, 'stats').map(toStatistic);
-  const arms = statistics.map((statistic) => ({
-    count: statistic.count,
-    mean: linearize(statistic).value + addedBack(statistics, statistic),
-    variance: varianceOfStatistic(statistic),
-  }));
-  const smallestWeight = readNumber(config.min_variation_weight, 'min_variation_weight');
-  const topTwo = config.top_two === true;
-  const result = expectComputed(
-    banditWeights(arms, {
-      alpha: readNumber(config.alpha, 'alpha'),
-      prior: toPrior(config.prior_distribution),
-      lowerIsBetter: config.inverse === true,
-      topTwo,
-      smallestWeight,
-    }),
-  );
-  differences.equal(
-    'units',
-    arms.map((arm) => arm.count),
-    expected.users,
-  );
-  readNumbers(expected.cr, 'cr').forEach((mean, i) => {
-    differences.number(`mean ${i}`, arms[i]!.mean, mean);
-  });
-  readList(expected.ci, 'ci').forEach((pair, i) => {
-    const [lower, upper] = readNumbers(pair, 'ci');
-    differences.number(`lower ${i}`, result.intervals[i]!.lower, lower!);
-    differences.number(`upper ${i}`, result.intervals[i]!.upper, upper!);
-  });
-  readNumbers(expected.best_arm_probabilities, 'best_arm_probabilities').forEach((share, i) => {
-    const best = result.bestArmProbabilities[i]!;
-    differences.number(`best arm ${i}`, best, share, withinFourErrors(best, 1));
-  });
-  if (expected.bandit_weights === null || result.weights === null) {
-    differences.equal('weights', result.weights, expected.bandit_weights);
-    return;
-  }
-  const spread = Math.max(0, 1 - Math.max(0, smallestWeight) * arms.length);
-  const weights = result.weights;
-  readNumbers(expected.bandit_weights, 'bandit_weights').forEach((weight, i) => {
-    // Undo floor and halving to get the share that was drawn.
-    const drawn = spread === 0 ? 0 : ((weights[i]! - Math.max(0, smallestWeight)) / spread) * (topTwo ? 2 : 1);
-    differences.number(`weight ${i}`, weights[i]!, weight, withinFourErrors(drawn, spread / (topTwo ? 2 : 1)));
-  });
-}
-
-/** gbstats shows adjusted means of bandits with the pooled covariate mean added back. */
-function addedBack(statistics: readonly Statistic[], statistic: Statistic): number {
-  if (statistic.kind !== 'cuped') return 0;
-  let units = 0;
-  let sum = 0;
-  for (const one of statistics) {
-    if (one.kind !== 'cuped') continue;
-    units += one.count;
-    sum += one.pre.mean * one.count;
-  }
-  return units === 0 ? 0 : ((statistic.theta ?? 0) * sum) / units;
 }
 
 function runMidExperimentPower(input: JsonRecord, expected: JsonRecord, differences: Differences): void {
