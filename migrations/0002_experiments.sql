@@ -41,6 +41,7 @@ CREATE TABLE exp.experiments (
   holdout jsonb,
   metrics jsonb NOT NULL DEFAULT '{}',
   ramp jsonb,
+  forced_variants jsonb NOT NULL DEFAULT '{}',
   store_required boolean NOT NULL DEFAULT false,
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
@@ -50,6 +51,7 @@ CREATE TABLE exp.experiments (
 );
 COMMENT ON COLUMN exp.experiments.coverage IS 'Share of the allocated hash space that is enrolled, in basis points (10000 = all)';
 COMMENT ON COLUMN exp.experiments.version IS 'Audited edit under the same randomization';
+COMMENT ON COLUMN exp.experiments.forced_variants IS 'Variant id by unit id, for named test units; they are excluded from results';
 COMMENT ON COLUMN exp.experiments.iteration IS 'Restart with a new id and a new randomization';
 
 CREATE TABLE exp.experiment_versions (

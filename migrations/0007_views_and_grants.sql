@@ -35,7 +35,9 @@ REVOKE ALL ON exp.api_keys, exp.erasures FROM analyst;
 GRANT SELECT ON exp.experiments, exp.variants, exp.policies, exp.policy_versions, exp.api_keys, exp.experiment_versions,
   exp.erasures TO assignment_service, ingestion_service;
 GRANT SELECT, INSERT ON exp.assignments TO assignment_service;
-GRANT SELECT, INSERT, UPDATE ON exp.assignment_outbox, exp.definition_outbox, exp.outbox_relays TO assignment_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON exp.assignment_outbox, exp.definition_outbox TO assignment_service;
+GRANT SELECT, UPDATE ON exp.outbox_relays TO assignment_service;
+GRANT DELETE ON exp.variants TO assignment_service;
 GRANT INSERT, UPDATE ON exp.experiments, exp.variants, exp.experiment_versions, exp.policies, exp.policy_versions TO assignment_service;
 GRANT INSERT ON exp.audit_log TO assignment_service;
 
@@ -55,7 +57,7 @@ GRANT SELECT, INSERT, UPDATE ON exp.metric_aggregates, exp.metric_aggregate_bins
 GRANT SELECT, INSERT, DELETE ON exp.unit_pending_metrics TO metrics_aggregator;
 
 GRANT SELECT, INSERT, UPDATE ON exp.training_rows TO dataset_builder;
-GRANT SELECT, INSERT ON exp.dataset_versions TO dataset_builder;
+GRANT SELECT, INSERT ON exp.plan_reactions, exp.dataset_versions TO dataset_builder;
 GRANT SELECT ON exp.households, exp.pantry_items, exp.constraints, exp.recipes, exp.plans, exp.experiments, exp.variants TO dataset_builder;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA exp TO operator;
