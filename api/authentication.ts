@@ -49,9 +49,8 @@ export function createApiKeyStore(options: { pool: Pool; log: Logger; refreshInt
     );
   };
   const refresh = (): Promise<void> => {
-    running ??= load().finally(() => {
-      running = undefined;
-    });
+    // Never shares a load that has begun: its snapshot may be older than what the caller has just written.
+    running = (running ?? Promise.resolve()).catch(() => undefined).then(load);
     return running;
   };
   const refreshForever = async (): Promise<void> => {
