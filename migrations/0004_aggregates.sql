@@ -64,7 +64,7 @@ CREATE TABLE exp.unit_metrics (
   min double precision NOT NULL,
   max double precision NOT NULL,
   PRIMARY KEY (experiment_id, unit_id, variant_id, metric_name)
-);
+) WITH (fillfactor = 60);
 COMMENT ON TABLE exp.unit_metrics IS 'Per unit: events at or after its first exposure to the variant';
 
 -- Metric values seen before any exposure that could cover them. When an earlier exposure arrives they move to unit_metrics.
@@ -90,5 +90,5 @@ CREATE TABLE exp.unit_daily_metrics (
   min double precision NOT NULL,
   max double precision NOT NULL,
   PRIMARY KEY (unit_type, unit_id, metric_name, day)
-);
+) WITH (fillfactor = 60);
 COMMENT ON TABLE exp.unit_daily_metrics IS 'Per unit and UTC day, independent of experiments: covariates for variance reduction';

@@ -53,6 +53,11 @@ function tallyParameters(rows: readonly { count: number; sum: number; min: numbe
 }
 
 const statements = {
+  // Without ON CONFLICT: looking before each row and inserting it speculatively costs as much again as the insert.
+  claimNewEvents: `
+    INSERT INTO exp.event_claims (event_date, event_id, consumer_group)
+    SELECT event_date, event_id, $3::text FROM unnest($1::date[], $2::uuid[]) AS o (event_date, event_id)
+    ORDER BY event_date, event_id`,
   // The lost ones by EXCEPT: a join of two sets of unknown size could be planned as a nested loop.
   claimEvents: `
     WITH offered AS MATERIALIZED (
@@ -146,25 +151,49 @@ async function run<Row extends unknown[]>(
   return result.rows;
 }
 
+const uniqueViolation = '23505';
+/** Of a check constraint: here, that no partition takes the row. */
 const noPartition = '23514';
 
 /** A whole number of ms: date_part gives seconds, which binary fractions do not hold exactly. */
 const toMs = (value: number | null): number | undefined =>
   value === null || value === Number.POSITIVE_INFINITY ? undefined : Math.round(value);
 
+const isSqlState = (error: unknown, state: string): boolean => (error as { code?: unknown }).code === state;
+
 export function createAggregateStore(options: { consumerGroup: string }): AggregateStore {
+  /** Whether the last batch held events that were claimed before: they come in runs, when a producer or a member starts again. */
+  let expectsClaimed = false;
+
+  const claimEvents: AggregateStore['claimEvents'] = async (tx, events) => {
+    const parameters = [
+      dateArray(events.map((event) => event.event_time)),
+      uuidArray(events.map((event) => event.event_id)),
+      options.consumerGroup,
+    ];
+    if (!expectsClaimed) {
+      await tx.query('SAVEPOINT before_claims');
+      try {
+        await run(tx, 'claimNewEvents', parameters);
+        await tx.query('RELEASE SAVEPOINT before_claims');
+        return new Set();
+      } catch (error) {
+        if (!isSqlState(error, uniqueViolation)) throw error;
+        await tx.query('ROLLBACK TO SAVEPOINT before_claims');
+      }
+    }
+    const lost = await run<[string, string]>(tx, 'claimEvents', parameters);
+    expectsClaimed = lost.length > 0;
+    return new Set(lost.map(([eventDate, eventId]) => eventId + eventDate));
+  };
+
   return {
     claimEvents: async (tx, events) => {
       try {
-        const lost = await run<[string, string]>(tx, 'claimEvents', [
-          dateArray(events.map((event) => event.event_time)),
-          uuidArray(events.map((event) => event.event_id)),
-          options.consumerGroup,
-        ]);
-        return new Set(lost.map(([eventDate, eventId]) => eventId + eventDate));
+        return await claimEvents(tx, events);
       } catch (error) {
         // The day was there when the batch was prepared: retention took it since. It is made again for the next attempt.
-        if ((error as { code?: unknown }).code !== noPartition) throw error;
+        if (!isSqlState(error, noPartition)) throw error;
         throw new RetryableError('a day of exp.event_claims is missing', {
           code: 'dependency-unavailable',
           cause: error,
