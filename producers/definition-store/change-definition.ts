@@ -1,0 +1,191 @@
+// Changes of definitions by the rules of the domain, in the caller's transaction: apply a whole definition, set coverage, run a command.
+import { parseBasisPoints } from '#domain/assignment/basis-points.ts';
+import { type DefinitionChange, diffDefinitions } from '#domain/experiment/definition-diff.ts';
+import { planEdit, planIteration } from '#domain/experiment/edit-rules.ts';
+import { type Experiment, policyVersionIdIn } from '#domain/experiment/experiment.ts';
+import { type LifecycleCommand, planLifecycleCommand } from '#domain/experiment/lifecycle.ts';
+import { listLayerConflicts } from '#domain/experiment/validate-experiment.ts';
+import {
+  type DefinitionBody,
+  type DefinitionDefaults,
+  type DefinitionFieldProblem,
+  parseDefinition,
+  toWireField,
+} from './definition-body.ts';
+import { type Connection, findCurrentIteration, listDefinitions, listIterations } from './definition-rows.ts';
+import { type ChangeAuthor, saveExperiment } from './save-experiment.ts';
+
+/** What became of a change. Only `created` and `changed` wrote anything. */
+export type ChangeResult =
+  | { readonly status: 'created' | 'changed' | 'unchanged'; readonly experiment: Experiment }
+  /** The request itself is wrong. */
+  | { readonly status: 'invalid'; readonly problems: readonly DefinitionFieldProblem[] }
+  /** The request is well-formed, and the state of the experiment forbids it. */
+  | { readonly status: 'refused'; readonly problems: readonly DefinitionFieldProblem[] }
+  | { readonly status: 'stale'; readonly version: number }
+  | { readonly status: 'unknown' };
+
+type Plan =
+  | { readonly status: 'unchanged' }
+  | { readonly status: 'allowed'; readonly next: Experiment; readonly changes?: readonly DefinitionChange[] }
+  | { readonly status: 'refused'; readonly problems: readonly DefinitionFieldProblem[] };
+
+const refused = (field: string, message: string) => ({ status: 'refused' as const, problems: [{ field, message }] });
+const toFields = (problems: readonly { path: string; message: string }[]): DefinitionFieldProblem[] =>
+  problems.map(({ path, message }) => ({ field: toWireField(path), message }));
+
+/** One writer per key at a time, also before the first row of the key exists. Held until the transaction ends. */
+async function lockKey(tx: Connection, key: string): Promise<void> {
+  await tx.query("SELECT pg_advisory_xact_lock(hashtextextended('experiment/' || $1, 0))", [key]);
+}
+
+async function findReferenceProblems(tx: Connection, experiment: Experiment): Promise<DefinitionFieldProblem[]> {
+  const references = experiment.variants.flatMap(({ config }, index) => {
+    const id = policyVersionIdIn(config);
+    return id === null ? [] : [{ id, field: `variants[${index}].config.policy_version_id` }];
+  });
+  if (references.length === 0) return [];
+  const { rows } = await tx.query<{ id: string }>('SELECT id FROM exp.policy_versions WHERE id = ANY($1::uuid[])', [
+    references.map(({ id }) => id),
+  ]);
+  const known = new Set(rows.map(({ id }) => id));
+  return references
+    .filter(({ id }) => !known.has(id.toLowerCase()))
+    .map(({ id, field }) => ({ field, message: `there is no policy version ${id}` }));
+}
+
+/** Two experiments of one layer never share a unit: checked over all keys, under one lock for all layers. */
+async function findLayerProblems(tx: Connection, experiment: Experiment): Promise<DefinitionFieldProblem[]> {
+  if (experiment.layer === null) return [];
+  await tx.query("SELECT pg_advisory_xact_lock(hashtextextended('layers', 0))");
+  const others = (await listDefinitions(tx)).map((stored) => stored.experiment);
+  const conflicts = listLayerConflicts(experiment, others);
+  return conflicts.length === 0
+    ? []
+    : [{ field: 'layer', message: `the range overlaps that of ${conflicts.join(', ')} in the same layer` }];
+}
+
+function planStatus(planned: Experiment, wanted: DefinitionBody['status']): Plan {
+  if (wanted === undefined || wanted === planned.status) return { status: 'allowed', next: planned };
+  if (wanted === 'running' && planned.status === 'draft') {
+    const plan = planLifecycleCommand(planned, { kind: 'start' });
+    // Part of the same change: one version, not two.
+    if (plan.status === 'allowed') return { status: 'allowed', next: { ...plan.next, version: planned.version } };
+  }
+  return refused(
+    'status',
+    `the experiment is ${planned.status}: its status changes by a transition, not by its definition`,
+  );
+}
+
+function planDefinition(body: DefinitionBody, edited: Experiment, iterations: readonly Experiment[]): Plan {
+  const current = iterations.find(({ iteration }) => iteration === edited.iteration);
+  if (current !== undefined) {
+    const edit = planEdit(current, edited);
+    if (edit.status === 'refused') return { status: 'refused', problems: toFields(edit.problems) };
+    const base = edit.status === 'allowed' ? edit.next : { ...current, version: current.version + 1 };
+    const plan = planStatus(base, body.status);
+    if (plan.status !== 'allowed') return plan;
+    const changes = diffDefinitions({ ...current, version: plan.next.version }, plan.next);
+    return changes.length === 0 ? { status: 'unchanged' } : { status: 'allowed', next: plan.next, changes };
+  }
+  const latest = iterations.at(-1);
+  if (latest !== undefined) {
+    const plan = planIteration(latest, edited);
+    if (plan.status !== 'allowed') {
+      return plan.status === 'refused' ? { status: 'refused', problems: toFields(plan.problems) } : plan;
+    }
+  }
+  const plan = planStatus(edited, body.status);
+  return plan.status === 'allowed' ? { ...plan, changes: diffDefinitions(latest ?? {}, plan.next) } : plan;
+}
+
+/**
+ * Creates or edits an experiment so that it is as the body says. Repeating a body changes nothing. What the body leaves out of
+ * status and coverage stays as it is; everything else that it leaves out gets its default.
+ */
+export async function applyDefinition(
+  tx: Connection,
+  body: DefinitionBody,
+  author: ChangeAuthor,
+): Promise<ChangeResult> {
+  await lockKey(tx, body.key);
+  const iterations = (await listIterations(tx, body.key)).map(({ experiment }) => experiment);
+  const latest = iterations.at(-1);
+  const number = body.iteration ?? latest?.iteration ?? 1;
+  const current = iterations.find(({ iteration }) => iteration === number);
+  const defaults: DefinitionDefaults = {
+    iteration: number,
+    version: current?.version ?? 1,
+    status: current?.status ?? 'draft',
+    serving: current?.serving ?? { mode: 'as_assigned' },
+    coverage: current?.coverage ?? 10_000,
+    storeRequired: current?.storeRequired ?? false,
+  };
+  const parsed = parseDefinition(body, defaults);
+  if (!parsed.ok) return { status: 'invalid', problems: parsed.problems };
+  const plan = planDefinition(body, parsed.experiment, iterations);
+  if (plan.status === 'refused') return plan;
+  if (plan.status === 'unchanged') return { status: 'unchanged', experiment: current ?? parsed.experiment };
+  const unknownReferences = await findReferenceProblems(tx, plan.next);
+  if (unknownReferences.length > 0) return { status: 'invalid', problems: unknownReferences };
+  const layerProblems = await findLayerProblems(tx, plan.next);
+  if (layerProblems.length > 0) return { status: 'refused', problems: layerProblems };
+  const saved = await saveExperiment(tx, {
+    current: current ?? null,
+    next: plan.next,
+    action: current === undefined ? 'experiment.create' : 'experiment.edit',
+    changes: plan.changes ?? [],
+    author,
+  });
+  if (!saved) return { status: 'stale', version: current?.version ?? 0 };
+  return { status: current === undefined ? 'created' : 'changed', experiment: plan.next };
+}
+
+type Target = { readonly keyOrId: string; readonly expectedVersion: number; readonly author: ChangeAuthor };
+
+/** Plans and saves a change of one experiment if it still has the version that the caller has seen (compare-and-set). */
+async function changeCurrent(
+  tx: Connection,
+  { keyOrId, expectedVersion, author }: Target,
+  action: string,
+  planChange: (current: Experiment) => Plan,
+): Promise<ChangeResult> {
+  const key = findCurrentIteration(await listIterations(tx, keyOrId))?.experiment.experimentKey;
+  if (key === undefined) return { status: 'unknown' };
+  await lockKey(tx, key);
+  const current = findCurrentIteration(await listIterations(tx, keyOrId))?.experiment;
+  if (current === undefined) return { status: 'unknown' };
+  if (current.version !== expectedVersion) return { status: 'stale', version: current.version };
+  const plan = planChange(current);
+  if (plan.status === 'refused') return plan;
+  if (plan.status === 'unchanged') return { status: 'unchanged', experiment: current };
+  const changes = plan.changes ?? diffDefinitions({ ...current, version: plan.next.version }, plan.next);
+  const saved = await saveExperiment(tx, { current, next: plan.next, action, changes, author });
+  return saved ? { status: 'changed', experiment: plan.next } : { status: 'stale', version: current.version };
+}
+
+/** Sets the coverage; `coverage` is a share (0..1) with at most four decimals. */
+export async function applyCoverage(tx: Connection, target: Target & { coverage: number }): Promise<ChangeResult> {
+  const parsed = parseBasisPoints(target.coverage);
+  if (parsed.status === 'refused') {
+    return { status: 'invalid', problems: [{ field: 'coverage', message: parsed.message }] };
+  }
+  return changeCurrent(tx, target, 'experiment.coverage', (current) => {
+    const plan = planEdit(current, { ...current, coverage: parsed.basisPoints });
+    return plan.status === 'refused' ? { status: 'refused', problems: toFields(plan.problems) } : plan;
+  });
+}
+
+/** Runs a lifecycle or serving command; `field` is the part of the request that a refusal is about. */
+export async function applyLifecycleCommand(
+  tx: Connection,
+  target: Target & { field: string; commandFor: (current: Experiment) => LifecycleCommand | DefinitionFieldProblem },
+): Promise<ChangeResult> {
+  return changeCurrent(tx, target, 'experiment.transition', (current) => {
+    const command = target.commandFor(current);
+    if ('message' in command) return { status: 'refused', problems: [command] };
+    const plan = planLifecycleCommand(current, command);
+    return plan.status === 'refused' ? refused(target.field, plan.message) : plan;
+  });
+}

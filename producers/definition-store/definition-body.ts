@@ -1,0 +1,220 @@
+// The definition of an experiment as people write it (JSON or YAML), and how it becomes an Experiment.
+import { type Static, Type } from '@sinclair/typebox';
+import { parseBasisPoints } from '#domain/assignment/basis-points.ts';
+import { experimentIdOf, variantIdOf } from '#domain/assignment/deterministic-ids.ts';
+import type { Experiment, Serving, Variant } from '#domain/experiment/experiment.ts';
+import { asExperimentKey, asHoldoutId, asLayerId, asUnitType, asVariantId } from '#domain/experiment/ids.ts';
+import { validateExperiment } from '#domain/experiment/validate-experiment.ts';
+import type { Condition, JsonObject } from '#domain/targeting/condition.ts';
+
+/** Formats that a validator of these schemas has to know besides those of JSON Schema. */
+export const storableTextFormat = 'storable-text';
+
+const closed = { additionalProperties: false } as const;
+const shortText = (description: string) =>
+  Type.String({ minLength: 1, maxLength: 256, format: storableTextFormat, description });
+const share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description });
+const time = (description: string) => Type.Union([Type.String({ format: 'date-time' }), Type.Null()], { description });
+
+export const variantConfigSchema = Type.Object(
+  {
+    policy_version_id: Type.Optional(Type.String({ format: 'uuid' })),
+    params: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Delivered verbatim' })),
+  },
+  closed,
+);
+
+export const definitionBodySchema = Type.Object(
+  {
+    key: Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$',
+      description: 'Stable name; not shaped like a UUID',
+    }),
+    iteration: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'The latest one, or 1, when absent' }),
+    ),
+    name: Type.Optional(shortText('For people; the key when absent')),
+    unit_type: Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_.-]{0,63}$' }),
+    coverage: Type.Optional(
+      share('Share of the allocated units that is enrolled, at most four decimals; the present one, or 1, when absent'),
+    ),
+    exposure: Type.Optional(Type.Union([Type.Literal('explicit'), Type.Literal('implicit')])),
+    status: Type.Optional(
+      Type.Union([Type.Literal('draft'), Type.Literal('running')], {
+        description:
+          'Draft when a new iteration says nothing; an existing one changes by transitions, except draft to running',
+      }),
+    ),
+    hypothesis: Type.Optional(Type.Union([Type.String({ maxLength: 4_096, format: storableTextFormat }), Type.Null()])),
+    owner: Type.Optional(Type.Union([Type.String({ maxLength: 256, format: storableTextFormat }), Type.Null()])),
+    starts_at: Type.Optional(time('Enrolment opens')),
+    ends_at: Type.Optional(time('Enrolment closes; exclusive')),
+    targeting: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
+    layer: Type.Optional(
+      Type.Union([
+        Type.Object({ id: shortText('Layer'), start: share('Inclusive'), end: share('Exclusive') }, closed),
+        Type.Null(),
+      ]),
+    ),
+    holdout: Type.Optional(
+      Type.Union([Type.Object({ id: shortText('Holdout'), share: share('Kept out') }, closed), Type.Null()]),
+    ),
+    forced_variants: Type.Optional(
+      Type.Record(Type.String(), Type.String(), { description: 'Variant name by unit id, for test units' }),
+    ),
+    metrics: Type.Optional(
+      Type.Object(
+        {
+          primary: Type.Optional(shortText('Metric')),
+          secondary: Type.Optional(Type.Array(shortText('Metric'), { maxItems: 100 })),
+          guardrails: Type.Optional(
+            Type.Array(
+              Type.Object(
+                {
+                  metric: shortText('Metric'),
+                  direction: Type.Union([Type.Literal('increase'), Type.Literal('decrease')], {
+                    description: 'The direction that is harmful',
+                  }),
+                  bound: Type.Number(),
+                },
+                closed,
+              ),
+              { maxItems: 100 },
+            ),
+          ),
+        },
+        closed,
+      ),
+    ),
+    ramp: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
+    variants: Type.Array(
+      Type.Object(
+        {
+          name: Type.String({ minLength: 1, maxLength: 128, format: storableTextFormat }),
+          allocation: share('Share of the enrolled units, at most four decimals'),
+          config: Type.Optional(variantConfigSchema),
+          is_control: Type.Optional(Type.Boolean()),
+        },
+        closed,
+      ),
+      { minItems: 1, maxItems: 100, description: 'In the order of the hash ranges' },
+    ),
+  },
+  { ...closed, $id: 'ExperimentDefinition' },
+);
+export type DefinitionBody = Static<typeof definitionBodySchema>;
+
+export type DefinitionFieldProblem = { readonly field: string; readonly message: string };
+
+/** What the body leaves open and the state of the experiment fills in. */
+export type DefinitionDefaults = {
+  readonly iteration: number;
+  readonly version: number;
+  readonly status: Experiment['status'];
+  readonly serving: Serving;
+  /** Basis points. */
+  readonly coverage: number;
+  readonly storeRequired: boolean;
+};
+
+export type ParsedDefinition =
+  | { readonly ok: true; readonly experiment: Experiment }
+  | { readonly ok: false; readonly problems: readonly DefinitionFieldProblem[] };
+
+const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+const wireNames: Readonly<Record<string, string>> = {
+  experimentKey: 'key',
+  unitType: 'unit_type',
+  startsAt: 'starts_at',
+  endsAt: 'ends_at',
+  forcedVariants: 'forced_variants',
+  storeRequired: 'store_required',
+  isControl: 'is_control',
+  variantId: 'variant_id',
+  layerId: 'id',
+  holdoutId: 'id',
+};
+
+/** A path in the words of the domain as the path that the author of a definition knows. */
+export function toWireField(path: string): string {
+  return path.replace(/[A-Za-z]+/g, (word) => wireNames[word] ?? word);
+}
+
+/** Turns a body that fits the schema into an Experiment with its derived ids, or lists everything that is wrong with it. */
+export function parseDefinition(body: DefinitionBody, defaults: DefinitionDefaults): ParsedDefinition {
+  const problems: DefinitionFieldProblem[] = [];
+  const basisPoints = (field: string, value: number): number => {
+    const parsed = parseBasisPoints(value);
+    if (parsed.status === 'parsed') return parsed.basisPoints;
+    problems.push({ field, message: parsed.message });
+    return 0;
+  };
+  if (uuidShape.test(body.key)) {
+    problems.push({ field: 'key', message: 'must not be a UUID: requests name experiments by key or by id' });
+  }
+  const key = asExperimentKey(body.key);
+  const experimentId = experimentIdOf(key, body.iteration ?? defaults.iteration);
+  const variants = body.variants.map(
+    (variant, index): Variant => ({
+      variantId: variantIdOf(experimentId, variant.name),
+      name: variant.name,
+      allocation: basisPoints(`variants[${index}].allocation`, variant.allocation),
+      isControl: variant.is_control ?? false,
+      config: { ...variant.config, params: variant.config?.params ?? {} } as JsonObject,
+    }),
+  );
+  const idOfName = new Map(variants.map(({ name, variantId }) => [name, variantId]));
+  const forced = Object.entries(body.forced_variants ?? {}).map(([unitId, name]) => {
+    const variantId = idOfName.get(name);
+    if (variantId === undefined) {
+      problems.push({ field: `forced_variants.${unitId}`, message: `the experiment has no variant ${name}` });
+    }
+    return [unitId, variantId ?? asVariantId('')] as const;
+  });
+  const experiment: Experiment = {
+    experimentId,
+    experimentKey: key,
+    iteration: body.iteration ?? defaults.iteration,
+    version: defaults.version,
+    status: defaults.status,
+    serving: defaults.serving,
+    unitType: asUnitType(body.unit_type),
+    coverage: body.coverage === undefined ? defaults.coverage : basisPoints('coverage', body.coverage),
+    variants,
+    targeting: (body.targeting ?? null) as Condition | null,
+    layer: body.layer
+      ? {
+          layerId: asLayerId(body.layer.id),
+          start: basisPoints('layer.start', body.layer.start),
+          end: basisPoints('layer.end', body.layer.end),
+        }
+      : null,
+    holdout: body.holdout
+      ? { holdoutId: asHoldoutId(body.holdout.id), share: basisPoints('holdout.share', body.holdout.share) }
+      : null,
+    forcedVariants: Object.fromEntries(forced),
+    startsAt: toInstant(body.starts_at),
+    endsAt: toInstant(body.ends_at),
+    storeRequired: defaults.storeRequired,
+    name: body.name ?? body.key,
+    exposure: body.exposure ?? 'explicit',
+    hypothesis: body.hypothesis ?? null,
+    owner: body.owner ?? null,
+    metrics: body.metrics ?? {},
+    ramp: (body.ramp ?? null) as JsonObject | null,
+  };
+  if (problems.length === 0) {
+    for (const { path, message } of validateExperiment(experiment)) {
+      problems.push({ field: toWireField(path), message });
+    }
+  }
+  return problems.length === 0 ? { ok: true, experiment } : { ok: false, problems };
+}
+
+/** One spelling per instant, so that the same time written with another offset is no change. */
+function toInstant(text: string | null | undefined): string | null {
+  if (text === null || text === undefined) return null;
+  const milliseconds = Date.parse(text);
+  return Number.isNaN(milliseconds) ? text : new Date(milliseconds).toISOString();
+}

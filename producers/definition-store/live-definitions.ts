@@ -1,0 +1,168 @@
+// All definitions in memory, ready to evaluate, and fresh: told by Postgres at once, checked every second, kept when Postgres is away.
+import { type CompiledExperiment, compileExperiment } from '#domain/experiment/compile-experiment.ts';
+import type { Experiment } from '#domain/experiment/experiment.ts';
+import { describeError } from '#platform/errors.ts';
+import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+import { findCurrentIteration, listDefinitions, type StoredDefinition } from './definition-rows.ts';
+import { definitionsChannel } from './save-experiment.ts';
+
+export type LiveExperiment = { readonly experiment: Experiment; readonly compiled: CompiledExperiment };
+
+/** One consistent state of all definitions; a change replaces it as a whole. */
+export type DefinitionIndex = {
+  readonly byId: ReadonlyMap<string, LiveExperiment>;
+  /** The current iteration of each key. */
+  readonly byKey: ReadonlyMap<string, LiveExperiment>;
+  /** Current iterations that are running, by unit type. */
+  readonly runningByUnitType: ReadonlyMap<string, readonly LiveExperiment[]>;
+  readonly unitTypes: ReadonlySet<string>;
+};
+
+export type LiveDefinitions = {
+  /** Loads everything, and keeps it fresh until disposed. Rejects when the first load fails. */
+  start(): Promise<void>;
+  /** Empty before the first load. */
+  current(): DefinitionIndex;
+  /** Resolves when everything committed before this call is in memory. */
+  refresh(): Promise<void>;
+  /** Whether the last look at Postgres succeeded, and how long ago the last good one was. */
+  state(): { isFresh: boolean; ageSeconds: number };
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+export function createDefinitionIndex(
+  definitions: readonly StoredDefinition[],
+  compile: (experiment: Experiment) => CompiledExperiment,
+): DefinitionIndex {
+  const byId = new Map<string, LiveExperiment>();
+  const iterationsByKey = new Map<string, StoredDefinition[]>();
+  for (const stored of definitions) {
+    const { experiment } = stored;
+    byId.set(experiment.experimentId, { experiment, compiled: compile(experiment) });
+    iterationsByKey.set(experiment.experimentKey, [...(iterationsByKey.get(experiment.experimentKey) ?? []), stored]);
+  }
+  const byKey = new Map<string, LiveExperiment>();
+  const runningByUnitType = new Map<string, LiveExperiment[]>();
+  for (const [key, iterations] of iterationsByKey) {
+    const current = findCurrentIteration(iterations);
+    const live = current === null ? undefined : byId.get(current.experiment.experimentId);
+    if (live === undefined) continue;
+    byKey.set(key, live);
+    if (live.experiment.status !== 'running') continue;
+    const { unitType } = live.experiment;
+    runningByUnitType.set(unitType, [...(runningByUnitType.get(unitType) ?? []), live]);
+  }
+  return {
+    byId,
+    byKey,
+    runningByUnitType,
+    unitTypes: new Set(definitions.map(({ experiment }) => experiment.unitType)),
+  };
+}
+
+/**
+ * States: *empty* until `start`; *fresh* while the last look at Postgres succeeded; *stale* while Postgres is away, with the last
+ * definitions still served. The notification makes a change known within milliseconds; the look every `pollIntervalMs` covers lost
+ * notifications and reconnects. `pool` lends one connection for listening.
+ */
+export function createLiveDefinitions(options: {
+  pool: Pool;
+  log: Logger;
+  pollIntervalMs?: number;
+  onChange?: (index: DefinitionIndex) => void;
+}): LiveDefinitions {
+  const { pool, log } = options;
+  const pollIntervalMs = options.pollIntervalMs ?? 1_000;
+  let index = createDefinitionIndex([], compileExperiment);
+  let fingerprint = '';
+  let isFresh = false;
+  let freshAtMs = 0;
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  let listener: PoolClient | undefined;
+  let loading: Promise<void> = Promise.resolve();
+
+  const load = async (): Promise<void> => {
+    // Read before the definitions: a change in between makes the next look load again, and never hides one.
+    const seen = await pool.query<{ fingerprint: string }>(
+      "SELECT concat_ws(' ', count(*), sum(version), max(updated_at)) AS fingerprint FROM exp.experiments",
+    );
+    const next = seen.rows[0]?.fingerprint ?? '';
+    if (next !== fingerprint || freshAtMs === 0) {
+      const previous = index;
+      index = createDefinitionIndex(await listDefinitions(pool), (experiment) => {
+        const known = previous.byId.get(experiment.experimentId);
+        const isSame = known !== undefined && known.experiment.version === experiment.version;
+        return isSame ? known.compiled : compileExperiment(experiment);
+      });
+      fingerprint = next;
+      options.onChange?.(index);
+    }
+    if (!isFresh && freshAtMs > 0) log.info('definitions are fresh again');
+    isFresh = true;
+    freshAtMs = Date.now();
+  };
+  const refresh = (): Promise<void> => {
+    // Never shares a load that has begun: its snapshot may be older than what the caller has just written.
+    loading = loading.catch(() => undefined).then(load);
+    return loading;
+  };
+  const lookAgain = async (): Promise<void> => {
+    try {
+      await refresh();
+    } catch (error) {
+      if (isFresh)
+        log.warn({ cause: describeError(error) }, 'definitions cannot be refreshed; the last known ones are served');
+      isFresh = false;
+    }
+  };
+
+  const listen = async (): Promise<void> => {
+    const client = await pool.connect();
+    let isReleased = false;
+    const release = (error: Error): void => {
+      if (isReleased) return;
+      isReleased = true;
+      if (listener === client) listener = undefined;
+      client.release(error);
+    };
+    // The pool does not watch connections that it has lent: without this, a lost one would end the process.
+    client.on('error', release);
+    client.on('notification', () => void lookAgain());
+    try {
+      await client.query(`LISTEN ${definitionsChannel}`);
+      listener = client;
+    } catch (error) {
+      release(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
+  };
+  const keepFresh = async (): Promise<void> => {
+    if (listener === undefined) await listen().catch(() => undefined);
+    await lookAgain();
+    if (!stopped) timer = setTimeout(() => void keepFresh(), pollIntervalMs).unref();
+  };
+
+  return {
+    start: async () => {
+      await listen();
+      await refresh();
+      timer = setTimeout(() => void keepFresh(), pollIntervalMs).unref();
+    },
+    current: () => index,
+    refresh,
+    state: () => ({
+      isFresh,
+      ageSeconds: freshAtMs === 0 ? Number.POSITIVE_INFINITY : (Date.now() - freshAtMs) / 1_000,
+    }),
+    [Symbol.asyncDispose]: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      await loading.catch(() => undefined);
+      listener?.removeAllListeners('notification');
+      listener?.release(true);
+      listener = undefined;
+    },
+  };
+}
