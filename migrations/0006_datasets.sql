@@ -47,30 +47,52 @@ CREATE TABLE exp.plans (
   CHECK (valid_to IS NULL OR valid_from < valid_to)
 );
 
+-- A row belongs to whatever arrives first, the plan or a reaction to it: everything but the key may be missing.
 CREATE TABLE exp.training_rows (
   plan_id uuid PRIMARY KEY,
-  model_name text,
+  model_name text NOT NULL,
   household_id text,
   experiments jsonb,
   policy_version_id uuid,
+  policy jsonb,
   generated_event_id uuid,
   generated_at timestamptz,
   generated_partition integer,
   generated_offset bigint,
+  requested_at timestamptz,
   request jsonb,
   plan jsonb,
   action_propensities jsonb,
-  enrichment jsonb,
   reaction_event_id uuid,
   reaction text CHECK (reaction IN ('accepted', 'edited')),
   reacted_at timestamptz,
   reaction_partition integer,
   reaction_offset bigint,
   final_plan jsonb,
-  updated_at timestamptz NOT NULL DEFAULT now()
+  edited_slots jsonb,
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  CHECK (num_nulls(household_id, experiments, policy, generated_event_id, generated_at, generated_partition,
+    generated_offset, requested_at, request, plan, action_propensities) IN (0, 11)),
+  CHECK (num_nulls(reaction_event_id, reaction, reacted_at, reaction_partition, reaction_offset, final_plan,
+    edited_slots) IN (0, 7))
 );
-COMMENT ON TABLE exp.training_rows IS 'One row per plan, filled by its plan_generated and its reaction in whichever order they arrive';
+COMMENT ON TABLE exp.training_rows IS 'One row per plan: its earliest plan_generated and its latest reaction, in whichever order they arrive';
+COMMENT ON COLUMN exp.training_rows.action_propensities IS 'How each slot was filled, with the probability of every candidate';
+COMMENT ON COLUMN exp.training_rows.policy_version_id IS 'From the configuration of the variant that the plan_generated names; null where it has none';
 CREATE INDEX training_rows_by_time ON exp.training_rows (generated_at) WHERE request IS NOT NULL;
+
+-- Every reaction, because a dataset takes the latest before its label cut-off, which need not be the latest of all.
+CREATE TABLE exp.plan_reactions (
+  plan_id uuid NOT NULL REFERENCES exp.training_rows (plan_id) ON DELETE CASCADE,
+  reacted_at timestamptz NOT NULL,
+  event_id uuid NOT NULL,
+  reaction text NOT NULL CHECK (reaction IN ('accepted', 'edited')),
+  final_plan jsonb NOT NULL,
+  edited_slots jsonb NOT NULL,
+  kafka_partition integer NOT NULL,
+  kafka_offset bigint NOT NULL,
+  PRIMARY KEY (plan_id, reacted_at, event_id)
+);
 
 CREATE TABLE exp.dataset_versions (
   dataset_version text PRIMARY KEY,
