@@ -24,11 +24,10 @@ function variantAt(allocations: number[], coverage: number, bucket: number): str
 test('full coverage is exactly the cumulative rule', () => {
   fc.assert(
     fc.property(allocationsArbitrary, bucketArbitrary, (allocations, bucket) => {
-      let end = 0;
-      const index = allocations.findIndex((allocation) => {
-        end += allocation;
-        return bucket < end;
-      });
+      const ends = allocations.map((_, index) =>
+        allocations.slice(0, index + 1).reduce((sum, share) => sum + share, 0),
+      );
+      const index = ends.findIndex((end) => bucket < end);
       expect(variantAt(allocations, 10_000, bucket)).toBe(index === -1 ? null : `v${index}`);
     }),
   );
