@@ -9,6 +9,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          sequence: { groupOrder: 0 },
           include: ['**/*.test.ts'],
           exclude: [...ignored, '**/*.integration.test.ts', 'tests/integrity/**', 'tests/end-to-end/**'],
           testTimeout: 20_000,
@@ -17,6 +18,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          sequence: { groupOrder: 1 },
           include: ['**/*.integration.test.ts'],
           exclude: ignored,
           globalSetup: ['tests/support/stack-setup.ts'],
@@ -28,6 +30,7 @@ export default defineConfig({
       {
         test: {
           name: 'integrity',
+          sequence: { groupOrder: 2 },
           include: ['tests/integrity/**/*.test.ts'],
           exclude: ignored,
           globalSetup: ['tests/support/stack-setup.ts'],
@@ -39,6 +42,7 @@ export default defineConfig({
       {
         test: {
           name: 'end-to-end',
+          sequence: { groupOrder: 3 },
           include: ['tests/end-to-end/**/*.test.ts'],
           exclude: ignored,
           testTimeout: 600_000,
