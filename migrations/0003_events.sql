@@ -49,10 +49,13 @@ BEGIN
   PERFORM pg_advisory_xact_lock(7160002);
   FOREACH parent IN ARRAY ARRAY['events', 'event_claims'] LOOP
     child := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
-    IF to_regclass('exp.' || child) IS NULL THEN
+    BEGIN
       EXECUTE format('CREATE TABLE exp.%I (LIKE exp.%I INCLUDING ALL)', child, parent);
       EXECUTE format('ALTER TABLE exp.%I ATTACH PARTITION exp.%I FOR VALUES FROM (%L) TO (%L)', parent, child, day, day + 1);
-    END IF;
+    EXCEPTION WHEN duplicate_table THEN
+      -- Made and attached by whoever held the lock before: looking first would still see the catalog as it was before the wait.
+      NULL;
+    END;
   END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION exp.ensure_event_day(date) FROM PUBLIC;
