@@ -1,13 +1,17 @@
 // The cache stays within its bound, keeps what is used, and forgets on demand.
-import { expect, test } from 'vitest';
-import { createAssignmentCache } from './assignment-cache.ts';
-import type { StoredAssignment } from './assignment-store.ts';
 
-const storedOf = (unitId: string): StoredAssignment => ({
+import { expect, test } from 'vitest';
+import { asVariantId } from '#domain/experiment/ids.ts';
+import { createAssignmentCache } from './assignment-cache.ts';
+import type { StoredRow } from './assignment-store.ts';
+
+const storedOf = (unitId: string): StoredRow => ({
   experimentId: 'x',
   unitId,
-  variantId: 'v',
-  hashBucket: 1,
+  variantId: asVariantId('v'),
+  bucket: 1,
+  probability: 0.5,
+  enrolmentShare: 1,
   experimentVersion: 1,
   source: 'hashed',
 });

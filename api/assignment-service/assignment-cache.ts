@@ -1,9 +1,9 @@
 // Stored assignments that were read or written lately, so that a warm read needs no query. Rows are immutable, so only erasure removes.
-import { type AssignmentKey, keyText, type StoredAssignment } from './assignment-store.ts';
+import { type AssignmentKey, keyText, type StoredRow } from './assignment-store.ts';
 
 export type AssignmentCache = {
-  find(key: AssignmentKey): StoredAssignment | undefined;
-  keep(stored: StoredAssignment): void;
+  find(key: AssignmentKey): StoredRow | undefined;
+  keep(stored: StoredRow): void;
   /** Forgets one assignment. A read that is under way may put it back: whoever erases forgets again after its commit. */
   forget(key: AssignmentKey): void;
   size(): number;
@@ -15,9 +15,9 @@ export type AssignmentCache = {
  */
 export function createAssignmentCache(maxEntries: number): AssignmentCache {
   const generationSize = Math.max(1, Math.floor(maxEntries / 2));
-  let young = new Map<string, StoredAssignment>();
-  let old = new Map<string, StoredAssignment>();
-  const put = (key: string, stored: StoredAssignment): void => {
+  let young = new Map<string, StoredRow>();
+  let old = new Map<string, StoredRow>();
+  const put = (key: string, stored: StoredRow): void => {
     if (young.size >= generationSize) {
       old = young;
       young = new Map();

@@ -1,34 +1,25 @@
 // Stored assignments: the port, and its implementation on exp.assignments where the first writer wins.
+import type { StoredAssignment as Assignment } from '#domain/experiment/evaluate.ts';
+import { asVariantId } from '#domain/experiment/ids.ts';
 import { RetryableError } from '#platform/errors.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
-
-export type AssignmentSource = 'hashed' | 'forced' | 'imported';
 
 export type AssignmentKey = { readonly experimentId: string; readonly unitId: string };
 
 /** What would be stored if nothing is stored yet. */
-export type AssignmentCandidate = AssignmentKey & {
-  readonly unitType: string;
-  readonly variantId: string;
-  readonly hashBucket: number;
-  readonly experimentVersion: number;
-  readonly probability: number;
-  readonly enrolmentShare: number;
-  readonly source: AssignmentSource;
-  /** ISO 8601 with a zone; the time of storing when absent. */
-  readonly assignedAt?: string;
-};
+export type AssignmentCandidate = AssignmentKey &
+  Assignment & {
+    readonly unitType: string;
+    readonly experimentVersion: number;
+    /** ISO 8601 with a zone; the time of storing when absent. */
+    readonly assignedAt?: string;
+  };
 
 /** A row of exp.assignments; rows never change. */
-export type StoredAssignment = AssignmentKey & {
-  readonly variantId: string;
-  readonly hashBucket: number;
-  readonly experimentVersion: number;
-  readonly source: AssignmentSource;
-};
+export type StoredRow = AssignmentKey & Assignment & { readonly experimentVersion: number };
 
 /** A stored row, and whether this call stored it. */
-export type StoreResult = { readonly stored: StoredAssignment; readonly isNew: boolean };
+export type StoreResult = { readonly stored: StoredRow; readonly isNew: boolean };
 
 export type AssignmentStore = {
   /**
@@ -38,7 +29,7 @@ export type AssignmentStore = {
    */
   storeFirst(candidates: readonly AssignmentCandidate[]): Promise<StoreResult[]>;
   /** The rows of the keys in their order, null where there is none. */
-  find(keys: readonly AssignmentKey[]): Promise<(StoredAssignment | null)[]>;
+  find(keys: readonly AssignmentKey[]): Promise<(StoredRow | null)[]>;
 };
 
 type AssignmentRow = {
@@ -47,11 +38,15 @@ type AssignmentRow = {
   variant_id: string;
   hash_bucket: number;
   experiment_version: number;
-  source: AssignmentSource;
+  probability: number;
+  enrolment_share: number;
+  source: Assignment['source'];
 };
 
-const storedColumns = 'experiment_id, unit_id, variant_id, hash_bucket, experiment_version, source';
-const qualifiedColumns = 'a.experiment_id, a.unit_id, a.variant_id, a.hash_bucket, a.experiment_version, a.source';
+const storedColumns =
+  'experiment_id, unit_id, variant_id, hash_bucket, experiment_version, probability, enrolment_share, source';
+const qualifiedColumns =
+  'a.experiment_id, a.unit_id, a.variant_id, a.hash_bucket, a.experiment_version,\n  a.probability, a.enrolment_share, a.source';
 
 const findSql = `SELECT ${qualifiedColumns}
   FROM unnest($1::uuid[], $2::text[]) AS wanted (experiment_id, unit_id)
@@ -87,19 +82,21 @@ export function keyText({ experimentId, unitId }: AssignmentKey): string {
   return `${experimentId}:${unitId}`;
 }
 
-function fromAssignmentRow(row: AssignmentRow): StoredAssignment {
+function fromAssignmentRow(row: AssignmentRow): StoredRow {
   return {
     experimentId: row.experiment_id,
     unitId: row.unit_id,
-    variantId: row.variant_id,
-    hashBucket: row.hash_bucket,
+    variantId: asVariantId(row.variant_id),
+    bucket: row.hash_bucket,
     experimentVersion: row.experiment_version,
+    probability: row.probability,
+    enrolmentShare: row.enrolment_share,
     source: row.source,
   };
 }
 
 export function createPostgresAssignmentStore(pool: Pool): AssignmentStore {
-  const readRows = async (keys: readonly AssignmentKey[]): Promise<StoredAssignment[]> => {
+  const readRows = async (keys: readonly AssignmentKey[]): Promise<StoredRow[]> => {
     const { rows } = await pool.query<AssignmentRow>({
       name: 'find-assignments',
       text: findSql,
@@ -116,7 +113,7 @@ export function createPostgresAssignmentStore(pool: Pool): AssignmentStore {
         candidates.map(({ unitId }) => unitId),
         candidates.map(({ unitType }) => unitType),
         candidates.map(({ variantId }) => variantId),
-        candidates.map(({ hashBucket }) => hashBucket),
+        candidates.map(({ bucket }) => bucket),
         candidates.map(({ experimentVersion }) => experimentVersion),
         candidates.map(({ probability }) => probability),
         candidates.map(({ enrolmentShare }) => enrolmentShare),

@@ -14,7 +14,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('calls that arrive while a batch is under way share the next one', async () => {
   const { batches, run } = createGate();
-  const batcher = createBatcher({ run, maxConcurrent: 1, maxItems: 100 });
+  const batcher = createBatcher({ run, maxConcurrent: 1, maxItems: 100, maxWaiting: 100 });
   const first = batcher.submit([1]);
   await turn();
   const second = batcher.submit([2, 3]);
@@ -31,7 +31,7 @@ test('calls that arrive while a batch is under way share the next one', async ()
 
 test('a batch holds at most its limit, unless one call alone is larger', async () => {
   const { batches, run } = createGate();
-  const batcher = createBatcher({ run, maxConcurrent: 9, maxItems: 2 });
+  const batcher = createBatcher({ run, maxConcurrent: 9, maxItems: 2, maxWaiting: 100 });
   const results = [[1], [2], [3, 4, 5], [6]].map((items) => batcher.submit(items));
   await turn();
   expect(batches.map(({ items }) => items)).toEqual([[1, 2], [3, 4, 5], [6]]);
@@ -41,7 +41,7 @@ test('a batch holds at most its limit, unless one call alone is larger', async (
 
 test('a failed batch fails its own calls, and the next batch runs', async () => {
   const { batches, run } = createGate();
-  const batcher = createBatcher({ run, maxConcurrent: 1, maxItems: 1 });
+  const batcher = createBatcher({ run, maxConcurrent: 1, maxItems: 1, maxWaiting: 100 });
   const first = batcher.submit([1]);
   const second = batcher.submit([2]);
   await turn();
@@ -54,6 +54,24 @@ test('a failed batch fails its own calls, and the next batch runs', async () => 
 
 test('nothing to do needs no batch', async () => {
   const { batches, run } = createGate();
-  expect(await createBatcher({ run, maxConcurrent: 1, maxItems: 1 }).submit([])).toEqual([]);
+  expect(await createBatcher({ run, maxConcurrent: 1, maxItems: 1, maxWaiting: 100 }).submit([])).toEqual([]);
   expect(batches).toEqual([]);
+});
+
+test('refuses what exceeds the bound while others wait, and takes it again afterwards', async () => {
+  const { batches, run } = createGate();
+  const batcher = createBatcher({ run, maxConcurrent: 1, maxItems: 10, maxWaiting: 2 });
+  const first = batcher.submit([1]);
+  await turn();
+  const second = batcher.submit([2, 3]);
+  await expect(batcher.submit([4])).rejects.toThrow('2 items are waiting already');
+  batches[0]!.finish();
+  await first;
+  await turn();
+  batches[1]!.finish();
+  expect(await second).toEqual([20, 30]);
+  const third = batcher.submit([5]);
+  await turn();
+  batches[2]!.finish();
+  expect(await third).toEqual([50]);
 });

@@ -1,4 +1,5 @@
 // Combines concurrent calls into few: calls that arrive while a batch is under way share the next one.
+import { RetryableError } from '#platform/errors.ts';
 
 export type Batcher<Item, Result> = {
   /** Adds items to the next batch and resolves with their results in order. All items of a call are in one batch. */
@@ -19,9 +20,12 @@ export function createBatcher<Item, Result>(options: {
   run: (items: readonly Item[]) => Promise<readonly Result[]>;
   maxConcurrent: number;
   maxItems: number;
+  /** Items that may wait; more are refused, so that a slow database is answered with "come back" and not with memory. */
+  maxWaiting: number;
 }): Batcher<Item, Result> {
-  const { run, maxConcurrent, maxItems } = options;
+  const { run, maxConcurrent, maxItems, maxWaiting } = options;
   let waiting: Call<Item, Result>[] = [];
+  let waitingItems = 0;
   let concurrent = 0;
   let isScheduled = false;
 
@@ -35,6 +39,7 @@ export function createBatcher<Item, Result>(options: {
     }
     const taken = waiting.slice(0, callCount);
     waiting = waiting.slice(callCount);
+    waitingItems -= itemCount;
     return taken;
   };
 
@@ -65,6 +70,12 @@ export function createBatcher<Item, Result>(options: {
   return {
     submit: (items) => {
       if (items.length === 0) return Promise.resolve([]);
+      if (waitingItems > 0 && waitingItems + items.length > maxWaiting) {
+        return Promise.reject(
+          new RetryableError(`${waitingItems} items are waiting already`, { code: 'dependency-unavailable' }),
+        );
+      }
+      waitingItems += items.length;
       const { promise, resolve, reject } = Promise.withResolvers<Result[]>();
       waiting.push({ items, resolve, reject });
       // After the requests that this turn of the event loop has read from their sockets, so that they share a batch.

@@ -65,17 +65,12 @@ async function findLayerProblems(tx: Connection, experiment: Experiment): Promis
     : [{ field: 'layer', message: `the range overlaps that of ${conflicts.join(', ')} in the same layer` }];
 }
 
-function planStatus(planned: Experiment, wanted: DefinitionBody['status']): Plan {
-  if (wanted === undefined || wanted === planned.status) return { status: 'allowed', next: planned };
-  if (wanted === 'running' && planned.status === 'draft') {
-    const plan = planLifecycleCommand(planned, { kind: 'start' });
-    // Part of the same change: one version, not two.
-    if (plan.status === 'allowed') return { status: 'allowed', next: { ...plan.next, version: planned.version } };
-  }
-  return refused(
-    'status',
-    `the experiment is ${planned.status}: its status changes by a transition, not by its definition`,
-  );
+/** A definition starts a draft and does no more: later changes of status are transitions, which repeating it never undoes. */
+function withStatus(planned: Experiment, wanted: DefinitionBody['status']): Experiment {
+  if (wanted !== 'running' || planned.status !== 'draft') return planned;
+  const plan = planLifecycleCommand(planned, { kind: 'start' });
+  // Part of the same change: one version, not two.
+  return plan.status === 'allowed' ? { ...plan.next, version: planned.version } : planned;
 }
 
 function planDefinition(body: DefinitionBody, edited: Experiment, iterations: readonly Experiment[]): Plan {
@@ -84,10 +79,9 @@ function planDefinition(body: DefinitionBody, edited: Experiment, iterations: re
     const edit = planEdit(current, edited);
     if (edit.status === 'refused') return { status: 'refused', problems: toFields(edit.problems) };
     const base = edit.status === 'allowed' ? edit.next : { ...current, version: current.version + 1 };
-    const plan = planStatus(base, body.status);
-    if (plan.status !== 'allowed') return plan;
-    const changes = diffDefinitions({ ...current, version: plan.next.version }, plan.next);
-    return changes.length === 0 ? { status: 'unchanged' } : { status: 'allowed', next: plan.next, changes };
+    const next = withStatus(base, body.status);
+    const changes = diffDefinitions({ ...current, version: next.version }, next);
+    return changes.length === 0 ? { status: 'unchanged' } : { status: 'allowed', next, changes };
   }
   const latest = iterations.at(-1);
   if (latest !== undefined) {
@@ -96,8 +90,8 @@ function planDefinition(body: DefinitionBody, edited: Experiment, iterations: re
       return plan.status === 'refused' ? { status: 'refused', problems: toFields(plan.problems) } : plan;
     }
   }
-  const plan = planStatus(edited, body.status);
-  return plan.status === 'allowed' ? { ...plan, changes: diffDefinitions(latest ?? {}, plan.next) } : plan;
+  const next = withStatus(edited, body.status);
+  return { status: 'allowed', next, changes: diffDefinitions(latest ?? {}, next) };
 }
 
 /**

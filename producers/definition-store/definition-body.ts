@@ -16,6 +16,10 @@ const shortText = (description: string) =>
 const share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description });
 const time = (description: string) => Type.Union([Type.String({ format: 'date-time' }), Type.Null()], { description });
 
+/** One of a few texts, with an error message that lists them. */
+export const oneOfTexts = <const T extends readonly string[]>(texts: T, description?: string) =>
+  Type.Unsafe<T[number]>({ type: 'string', enum: texts, ...(description === undefined ? {} : { description }) });
+
 export const variantConfigSchema = Type.Object(
   {
     policy_version_id: Type.Optional(Type.String({ format: 'uuid' })),
@@ -38,12 +42,12 @@ export const definitionBodySchema = Type.Object(
     coverage: Type.Optional(
       share('Share of the allocated units that is enrolled, at most four decimals; the present one, or 1, when absent'),
     ),
-    exposure: Type.Optional(Type.Union([Type.Literal('explicit'), Type.Literal('implicit')])),
+    exposure: Type.Optional(oneOfTexts(['explicit', 'implicit'])),
     status: Type.Optional(
-      Type.Union([Type.Literal('draft'), Type.Literal('running')], {
-        description:
-          'Draft when a new iteration says nothing; an existing one changes by transitions, except draft to running',
-      }),
+      oneOfTexts(
+        ['draft', 'running'],
+        'How far a new iteration goes: `running` also starts a draft. Otherwise transitions change it',
+      ),
     ),
     hypothesis: Type.Optional(Type.Union([Type.String({ maxLength: 4_096, format: storableTextFormat }), Type.Null()])),
     owner: Type.Optional(Type.Union([Type.String({ maxLength: 256, format: storableTextFormat }), Type.Null()])),
@@ -72,9 +76,7 @@ export const definitionBodySchema = Type.Object(
               Type.Object(
                 {
                   metric: shortText('Metric'),
-                  direction: Type.Union([Type.Literal('increase'), Type.Literal('decrease')], {
-                    description: 'The direction that is harmful',
-                  }),
+                  direction: oneOfTexts(['increase', 'decrease'], 'The direction that is harmful'),
                   bound: Type.Number(),
                 },
                 closed,

@@ -33,13 +33,15 @@ export type LiveDefinitions = {
 
 export function createDefinitionIndex(
   definitions: readonly StoredDefinition[],
-  compile: (experiment: Experiment) => CompiledExperiment,
+  compile: (experiment: Experiment) => CompiledExperiment | null,
 ): DefinitionIndex {
   const byId = new Map<string, LiveExperiment>();
   const iterationsByKey = new Map<string, StoredDefinition[]>();
   for (const stored of definitions) {
     const { experiment } = stored;
-    byId.set(experiment.experimentId, { experiment, compiled: compile(experiment) });
+    const compiled = compile(experiment);
+    if (compiled === null) continue;
+    byId.set(experiment.experimentId, { experiment, compiled });
     iterationsByKey.set(experiment.experimentKey, [...(iterationsByKey.get(experiment.experimentKey) ?? []), stored]);
   }
   const byKey = new Map<string, LiveExperiment>();
@@ -82,6 +84,20 @@ export function createLiveDefinitions(options: {
   let timer: NodeJS.Timeout | undefined;
   let listener: PoolClient | undefined;
   let loading: Promise<void> = Promise.resolve();
+  let keeping: Promise<void> = Promise.resolve();
+
+  /** A row that no service wrote must not keep the others from being served. */
+  const tryToCompile = (experiment: Experiment): CompiledExperiment | null => {
+    try {
+      return compileExperiment(experiment);
+    } catch (error) {
+      log.error(
+        { experimentKey: experiment.experimentKey, cause: describeError(error) },
+        'a stored definition is invalid and is not served',
+      );
+      return null;
+    }
+  };
 
   const load = async (): Promise<void> => {
     // Read before the definitions: a change in between makes the next look load again, and never hides one.
@@ -94,7 +110,7 @@ export function createLiveDefinitions(options: {
       index = createDefinitionIndex(await listDefinitions(pool), (experiment) => {
         const known = previous.byId.get(experiment.experimentId);
         const isSame = known !== undefined && known.experiment.version === experiment.version;
-        return isSame ? known.compiled : compileExperiment(experiment);
+        return isSame ? known.compiled : tryToCompile(experiment);
       });
       fingerprint = next;
       options.onChange?.(index);
@@ -141,14 +157,20 @@ export function createLiveDefinitions(options: {
   const keepFresh = async (): Promise<void> => {
     if (listener === undefined) await listen().catch(() => undefined);
     await lookAgain();
-    if (!stopped) timer = setTimeout(() => void keepFresh(), pollIntervalMs).unref();
+    schedule();
+  };
+  const schedule = (): void => {
+    if (stopped) return;
+    timer = setTimeout(() => {
+      keeping = keepFresh();
+    }, pollIntervalMs).unref();
   };
 
   return {
     start: async () => {
       await listen();
       await refresh();
-      timer = setTimeout(() => void keepFresh(), pollIntervalMs).unref();
+      schedule();
     },
     current: () => index,
     refresh,
@@ -159,6 +181,7 @@ export function createLiveDefinitions(options: {
     [Symbol.asyncDispose]: async () => {
       stopped = true;
       clearTimeout(timer);
+      await keeping;
       await loading.catch(() => undefined);
       listener?.removeAllListeners('notification');
       listener?.release(true);
