@@ -16,7 +16,8 @@ export const metricsAggregatorConfig = defineConfig({
   eventTime: eventTimeSettings,
   flush: {
     maxRecords: setting('FLUSH_MAX_RECORDS', integer({ min: 1, max: 100_000 }), 'Records per flush', {
-      default: 10_000,
+      // More events of one unit in a batch are fewer rows to update: measured, see the README.
+      default: 20_000,
     }),
     maxBytes: setting(
       'FLUSH_MAX_BYTES',
