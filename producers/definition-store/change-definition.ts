@@ -12,7 +12,7 @@ import {
   parseDefinition,
   toWireField,
 } from './definition-body.ts';
-import { type Connection, findCurrentIteration, listDefinitions, listIterations } from './definition-rows.ts';
+import { type Connection, listDefinitions, listIterations, selectCurrentIteration } from './definition-rows.ts';
 import { type ChangeAuthor, saveExperiment } from './save-experiment.ts';
 
 /** What became of a change. Only `created` and `changed` wrote anything. */
@@ -145,11 +145,13 @@ async function changeCurrent(
   action: string,
   planChange: (current: Experiment) => Plan,
 ): Promise<ChangeResult> {
-  const key = findCurrentIteration(await listIterations(tx, keyOrId))?.experiment.experimentKey;
+  const findCurrent = async (): Promise<Experiment | null> =>
+    selectCurrentIteration((await listIterations(tx, keyOrId)).map(({ experiment }) => experiment));
+  const key = (await findCurrent())?.experimentKey;
   if (key === undefined) return { status: 'unknown' };
   await lockKey(tx, key);
-  const current = findCurrentIteration(await listIterations(tx, keyOrId))?.experiment;
-  if (current === undefined) return { status: 'unknown' };
+  const current = await findCurrent();
+  if (current === null) return { status: 'unknown' };
   if (current.version !== expectedVersion) return { status: 'stale', version: current.version };
   const plan = planChange(current);
   if (plan.status === 'refused') return plan;

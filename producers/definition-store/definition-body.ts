@@ -102,7 +102,7 @@ export const definitionBodySchema = Type.Object(
       { minItems: 1, maxItems: 100, description: 'In the order of the hash ranges' },
     ),
   },
-  { ...closed, $id: 'ExperimentDefinition' },
+  closed,
 );
 export type DefinitionBody = Static<typeof definitionBodySchema>;
 

@@ -185,10 +185,10 @@ export async function listIterations(connection: Connection, keyOrId: string): P
  * The iteration that a bare key means: the latest one that was ever started, else the latest draft. So a draft of the next
  * iteration changes nothing until it starts.
  */
-export function findCurrentIteration(iterations: readonly StoredDefinition[]): StoredDefinition | null {
+export function selectCurrentIteration(iterations: readonly Experiment[]): Experiment | null {
   return (
-    iterations.findLast(({ experiment }) => experiment.status !== 'draft' && experiment.status !== 'archived') ??
-    iterations.findLast(({ experiment }) => experiment.status === 'draft') ??
+    iterations.findLast(({ status }) => status !== 'draft' && status !== 'archived') ??
+    iterations.findLast(({ status }) => status === 'draft') ??
     iterations.at(-1) ??
     null
   );

@@ -4,7 +4,7 @@ import type { Experiment } from '#domain/experiment/experiment.ts';
 import { describeError } from '#platform/errors.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
-import { findCurrentIteration, listDefinitions, type StoredDefinition } from './definition-rows.ts';
+import { listDefinitions, type StoredDefinition, selectCurrentIteration } from './definition-rows.ts';
 import { definitionsChannel } from './save-experiment.ts';
 
 export type LiveExperiment = { readonly experiment: Experiment; readonly compiled: CompiledExperiment };
@@ -36,19 +36,21 @@ export function createDefinitionIndex(
   compile: (experiment: Experiment) => CompiledExperiment | null,
 ): DefinitionIndex {
   const byId = new Map<string, LiveExperiment>();
-  const iterationsByKey = new Map<string, StoredDefinition[]>();
-  for (const stored of definitions) {
-    const { experiment } = stored;
+  const iterationsByKey = new Map<string, Experiment[]>();
+  for (const { experiment } of definitions) {
     const compiled = compile(experiment);
     if (compiled === null) continue;
     byId.set(experiment.experimentId, { experiment, compiled });
-    iterationsByKey.set(experiment.experimentKey, [...(iterationsByKey.get(experiment.experimentKey) ?? []), stored]);
+    iterationsByKey.set(experiment.experimentKey, [
+      ...(iterationsByKey.get(experiment.experimentKey) ?? []),
+      experiment,
+    ]);
   }
   const byKey = new Map<string, LiveExperiment>();
   const runningByUnitType = new Map<string, LiveExperiment[]>();
   for (const [key, iterations] of iterationsByKey) {
-    const current = findCurrentIteration(iterations);
-    const live = current === null ? undefined : byId.get(current.experiment.experimentId);
+    const current = selectCurrentIteration(iterations);
+    const live = current === null ? undefined : byId.get(current.experimentId);
     if (live === undefined) continue;
     byKey.set(key, live);
     if (live.experiment.status !== 'running') continue;

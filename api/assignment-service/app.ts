@@ -1,0 +1,77 @@
+// The service as an HTTP application that does not listen yet: routes, validation, errors, documentation, metrics.
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { ApiKeyStore } from '#api/authentication.ts';
+import { isStorableText } from '#domain/event/parse-event.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+import type { Metrics } from '#platform/telemetry/metrics.ts';
+import { storableTextFormat } from '#producers/definition-store/definition-body.ts';
+import { handleErrors } from './request-error.ts';
+import { type AssignmentRoutesDeps, assignmentRoutes } from './routes-assignments.ts';
+import { type ExperimentRoutesDeps, experimentRoutes } from './routes-experiments.ts';
+import { operationsRoutes, type Readiness } from './routes-operations.ts';
+
+export type AppDeps = {
+  keys: Pick<ApiKeyStore, 'find'>;
+  assignments: Omit<AssignmentRoutesDeps, 'keys'>;
+  experiments: Omit<ExperimentRoutesDeps, 'keys'>;
+  readiness: () => Readiness;
+  metrics: Metrics;
+  /** Sets the gauges that are read from state; called before metrics are shown. */
+  measure?: () => void;
+  log: Logger;
+};
+
+const bodyBytes = 256 * 1024;
+
+/** Builds the application; tests call `inject` on it, `main.ts` calls `listen`. */
+export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: deps.log,
+    disableRequestLogging: true,
+    bodyLimit: bodyBytes,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 256 },
+    ajv: {
+      customOptions: {
+        // What the schema does not know is refused, and a text is not a number: nothing is changed silently.
+        removeAdditional: false,
+        coerceTypes: false,
+        useDefaults: false,
+        formats: { [storableTextFormat]: isStorableText },
+      },
+    },
+  }) as unknown as FastifyInstance;
+  handleErrors(app, deps.log);
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Assignment service', version: '1', description: 'Which variant does a unit get?' },
+      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
+    },
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
+
+  const duration = deps.metrics.histogram(
+    'http_request_duration_seconds',
+    'From the request to the end of its answer',
+    ['route', 'status'],
+  );
+  app.addHook('onResponse', async (request, reply) => {
+    const route = `${request.method} ${request.routeOptions.url ?? 'unknown'}`;
+    duration.observe({ route, status: String(reply.statusCode) }, reply.elapsedTime / 1_000);
+  });
+
+  await app.register(operationsRoutes, {
+    metrics: deps.metrics,
+    measure: deps.measure ?? (() => undefined),
+    readiness: deps.readiness,
+  });
+  await app.register(assignmentRoutes, { keys: deps.keys, ...deps.assignments });
+  await app.register(experimentRoutes, { keys: deps.keys, ...deps.experiments });
+  await app.ready();
+  return app;
+}

@@ -1,0 +1,168 @@
+// Answers which variants a unit gets: the stored row wins, else the definition decides and the first writer's row is the answer.
+import { type Evaluation, evaluate } from '#domain/experiment/evaluate.ts';
+import type { Variant } from '#domain/experiment/experiment.ts';
+import { asUnitId, asUnitType } from '#domain/experiment/ids.ts';
+import type { DefinitionIndex, LiveExperiment } from '#producers/definition-store/live-definitions.ts';
+import type { AssignmentCache } from './assignment-cache.ts';
+import type { AssignmentCandidate, AssignmentKey, StoredRow, StoreResult } from './assignment-store.ts';
+import { RequestError } from './request-error.ts';
+import type { AssignmentAnswer, AssignmentRequest, AssignmentResponse } from './wire-schemas.ts';
+
+/** Stored rows as this service reads and writes them: combined with those of other requests. */
+export type AssignmentAccess = {
+  find(keys: readonly AssignmentKey[]): Promise<(StoredRow | null)[]>;
+  storeFirst(candidates: readonly AssignmentCandidate[]): Promise<StoreResult[]>;
+};
+
+export type AssignUnit = (request: AssignmentRequest) => Promise<AssignmentResponse>;
+
+export type AssignUnitDeps = {
+  currentDefinitions: () => DefinitionIndex;
+  assignments: AssignmentAccess;
+  cache: AssignmentCache;
+  nowMs: () => number;
+  /** Called for every experiment of every answer. */
+  onDecision?: (reason: string, source: 'cache' | 'store' | 'computed') => void;
+};
+
+/** The experiment that a request means by a key or an id. */
+export function findExperiment(index: DefinitionIndex, keyOrId: string): LiveExperiment | undefined {
+  return index.byKey.get(keyOrId) ?? index.byId.get(keyOrId) ?? index.byId.get(keyOrId.toLowerCase());
+}
+
+function listRequested(index: DefinitionIndex, request: AssignmentRequest): readonly LiveExperiment[] {
+  const { unit_type: unitType, requested_experiments: requested } = request;
+  if (!index.unitTypes.has(unitType)) {
+    throw new RequestError(400, {
+      code: 'unknown-unit-type',
+      field: 'unit_type',
+      message: `no experiment randomizes units of the type ${unitType}`,
+    });
+  }
+  if (requested === undefined) return index.runningByUnitType.get(unitType) ?? [];
+  const found = new Set<LiveExperiment>();
+  requested.forEach((keyOrId, position) => {
+    const field = `requested_experiments[${position}]`;
+    const live = findExperiment(index, keyOrId);
+    if (live === undefined) {
+      throw new RequestError(400, { code: 'unknown-experiment', field, message: `there is no experiment ${keyOrId}` });
+    }
+    if (live.experiment.unitType !== unitType) {
+      throw new RequestError(400, {
+        code: 'unit-type-mismatch',
+        field,
+        message: `experiment ${keyOrId} randomizes units of the type ${live.experiment.unitType}, not ${unitType}`,
+      });
+    }
+    found.add(live);
+  });
+  return [...found];
+}
+
+function configOf({ config }: Variant): AssignmentAnswer['config'] {
+  return config.params === undefined ? { ...config, params: {} } : (config as AssignmentAnswer['config']);
+}
+
+function addAnswer(
+  response: AssignmentResponse,
+  live: LiveExperiment,
+  evaluation: Evaluation,
+  options: { bucket: number; isStored: boolean },
+): void {
+  const { experiment, compiled } = live;
+  const { assignment, servedVariantId, reason } = evaluation;
+  const assigned = assignment?.variantId ?? null;
+  const served = servedVariantId === null ? undefined : compiled.variants.get(servedVariantId);
+  if (served === undefined) {
+    response.not_assigned.push({
+      experiment_id: experiment.experimentId,
+      experiment_key: experiment.experimentKey,
+      reason,
+      assigned_variant_id: assigned,
+    });
+    return;
+  }
+  response.assignments.push({
+    experiment_id: experiment.experimentId,
+    experiment_key: experiment.experimentKey,
+    variant_id: served.variantId,
+    variant_name: served.name,
+    config: configOf(served),
+    assigned_variant_id: assigned,
+    // The first answer and all later ones are the same: whether the row is new is nobody's business.
+    reason: reason === 'forced' || reason === 'all-to' ? reason : 'assigned',
+    hash_bucket: options.bucket,
+    experiment_version: experiment.version,
+    source: assignment?.source ?? null,
+    stored: options.isStored,
+  });
+}
+
+/**
+ * The decision of one request. Every assignment in an answer is a stored row, also when several instances decide on one unit at the
+ * same moment; with `enroll: false` it is the stored row or what would be stored now.
+ */
+export function createAssignUnit(deps: AssignUnitDeps): AssignUnit {
+  const { assignments, cache, nowMs } = deps;
+  return async (request) => {
+    const requested = listRequested(deps.currentDefinitions(), request);
+    const unitId = asUnitId(request.unit_id);
+    const unitType = asUnitType(request.unit_type);
+    const context = request.context ?? {};
+    const now = nowMs();
+    const evaluateWith = (live: LiveExperiment, stored: StoredRow | null): Evaluation =>
+      evaluate(live.compiled, { unitType, unitId, context, stored, nowMs: now });
+
+    const rows = new Map<LiveExperiment, StoredRow>();
+    const toFind: LiveExperiment[] = [];
+    const toStore: { live: LiveExperiment; candidate: AssignmentCandidate }[] = [];
+    for (const live of requested) {
+      const { experimentId, version } = live.experiment;
+      const cached = cache.find({ experimentId, unitId });
+      if (cached !== undefined) {
+        rows.set(live, cached);
+        deps.onDecision?.('stored', 'cache');
+        continue;
+      }
+      const { isNew, assignment } = evaluateWith(live, null);
+      if (isNew && assignment !== null && request.enroll !== false) {
+        const candidate = { ...assignment, experimentId, unitId, unitType, experimentVersion: version };
+        toStore.push({ live, candidate });
+      } else {
+        toFind.push(live);
+      }
+    }
+    const [stored, found] = await Promise.all([
+      assignments.storeFirst(toStore.map(({ candidate }) => candidate)),
+      assignments.find(toFind.map(({ experiment }) => ({ experimentId: experiment.experimentId, unitId }))),
+    ]);
+    toStore.forEach(({ live }, position) => {
+      const row = stored[position]!.stored;
+      cache.keep(row);
+      rows.set(live, row);
+      deps.onDecision?.(stored[position]!.isNew ? row.source : 'stored', 'store');
+    });
+    toFind.forEach((live, position) => {
+      const row = found[position];
+      if (row === null || row === undefined) return;
+      cache.keep(row);
+      rows.set(live, row);
+      deps.onDecision?.('stored', 'store');
+    });
+
+    const response: AssignmentResponse = {
+      unit_type: request.unit_type,
+      unit_id: request.unit_id,
+      assignments: [],
+      not_assigned: [],
+    };
+    for (const live of requested) {
+      const row = rows.get(live) ?? null;
+      const evaluation = evaluateWith(live, row);
+      if (row === null) deps.onDecision?.(evaluation.reason, 'computed');
+      const bucket = evaluation.assignment?.bucket ?? live.compiled.bucketOf(unitId);
+      addAnswer(response, live, evaluation, { bucket, isStored: row !== null });
+    }
+    return response;
+  };
+}

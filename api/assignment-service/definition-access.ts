@@ -1,0 +1,55 @@
+// The port of the experiment routes to stored definitions, and its implementation in Postgres: one transaction per change.
+import type { Experiment } from '#domain/experiment/experiment.ts';
+import { inTransaction, type Pool, type PoolClient } from '#platform/postgres/pool.ts';
+import {
+  applyCoverage,
+  applyDefinition,
+  applyLifecycleCommand,
+  type ChangeResult,
+} from '#producers/definition-store/change-definition.ts';
+import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
+import { listDefinitions, listIterations } from '#producers/definition-store/definition-rows.ts';
+import type { LiveDefinitions } from '#producers/definition-store/live-definitions.ts';
+import type { ChangeAuthor } from '#producers/definition-store/save-experiment.ts';
+
+type CommandTarget = Parameters<typeof applyLifecycleCommand>[1];
+type CoverageTarget = Parameters<typeof applyCoverage>[1];
+
+export type ExperimentFilter = { readonly status?: Experiment['status']; readonly unitType?: string };
+
+/** Changes are in force on this instance when they are answered, and on the others within milliseconds. */
+export type DefinitionAccess = {
+  apply(body: DefinitionBody, author: ChangeAuthor): Promise<ChangeResult>;
+  changeCoverage(target: CoverageTarget): Promise<ChangeResult>;
+  runCommand(target: CommandTarget): Promise<ChangeResult>;
+  list(filter: ExperimentFilter): Promise<Experiment[]>;
+  /** Every iteration of a key, or the one with this id, oldest first. */
+  listIterations(keyOrId: string): Promise<Experiment[]>;
+};
+
+export function createDefinitionAccess(deps: {
+  pool: Pool;
+  live: Pick<LiveDefinitions, 'refresh'>;
+  /** There are new rows in the outbox of definitions. */
+  onChanged: () => void;
+}): DefinitionAccess {
+  const change = async (work: (tx: PoolClient) => Promise<ChangeResult>): Promise<ChangeResult> => {
+    const result = await inTransaction(deps.pool, work);
+    if (result.status === 'created' || result.status === 'changed') {
+      deps.onChanged();
+      await deps.live.refresh();
+    }
+    return result;
+  };
+  return {
+    apply: (body, author) => change((tx) => applyDefinition(tx, body, author)),
+    changeCoverage: (target) => change((tx) => applyCoverage(tx, target)),
+    runCommand: (target) => change((tx) => applyLifecycleCommand(tx, target)),
+    list: async ({ status, unitType }) =>
+      (await listDefinitions(deps.pool))
+        .map(({ experiment }) => experiment)
+        .filter((experiment) => status === undefined || experiment.status === status)
+        .filter((experiment) => unitType === undefined || experiment.unitType === unitType),
+    listIterations: async (keyOrId) => (await listIterations(deps.pool, keyOrId)).map(({ experiment }) => experiment),
+  };
+}

@@ -1,0 +1,144 @@
+// Puts the parts of one service instance together, in the order in which they start; the caller releases them in reverse.
+import type { FastifyInstance } from 'fastify';
+import { createApiKeyStore } from '#api/authentication.ts';
+import type { SettingsOf } from '#platform/config/settings.ts';
+import { createKafka } from '#platform/kafka/kafka-client.ts';
+import { createRecordProducer } from '#platform/kafka/record-producer.ts';
+import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
+import { createPostgresPool } from '#platform/postgres/pool.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+import type { Metrics } from '#platform/telemetry/metrics.ts';
+import { type AssignmentEncoder, createAssignmentOutbox } from '#producers/assignment-publisher/assignment-outbox.ts';
+import { createDefinitionOutbox, type DefinitionEncoder } from '#producers/assignment-publisher/definition-outbox.ts';
+import { type OutboxRelayConfig, startOutboxRelay } from '#producers/assignment-publisher/outbox-relay.ts';
+import { createLazyEncoder } from '#producers/assignment-publisher/record-encoder.ts';
+import { createRelayMetrics } from '#producers/assignment-publisher/relay-metrics.ts';
+import { createLiveDefinitions } from '#producers/definition-store/live-definitions.ts';
+import type { AssignmentRecord, DefinitionRecord } from '#schemas/generated/records.ts';
+import { inNamespace, topics } from '#schemas/topics.ts';
+import { buildApp } from './app.ts';
+import { createAssignUnit } from './assign-unit.ts';
+import { createAssignmentCache } from './assignment-cache.ts';
+import { createPostgresAssignmentStore } from './assignment-store.ts';
+import type { assignmentServiceConfig } from './config.ts';
+import { createDefinitionAccess } from './definition-access.ts';
+import { createImportAssignments } from './import-assignments.ts';
+import { createSharedAccess } from './shared-access.ts';
+
+export type AssignmentServiceSettings = SettingsOf<(typeof assignmentServiceConfig)['shape']>;
+
+/** Two relays and one listener, each with a connection of its own for as long as it works, and one to spare. */
+const backgroundConnections = 4;
+
+/**
+ * Starts everything but the listening. Everything acquired is put on `resources`.
+ * @throws RetryableError or a Postgres error when definitions and keys cannot be loaded: an instance without them can answer nothing.
+ */
+export async function startService(options: {
+  config: AssignmentServiceSettings;
+  log: Logger;
+  metrics: Metrics;
+  resources: AsyncDisposableStack;
+  /** Shown beside the outbox that this instance publishes. */
+  instance: string;
+  relay?: Partial<OutboxRelayConfig>;
+}): Promise<FastifyInstance> {
+  const { config, log, metrics, resources } = options;
+  const openPool = (applicationName: string, poolSize: number) => {
+    const pool = createPostgresPool({
+      ...config.postgres,
+      poolSize,
+      applicationName,
+      onIdleError: (error) => log.warn({ err: error }, 'idle Postgres connection lost'),
+    });
+    resources.defer(() => pool.end());
+    return pool;
+  };
+  const pool = openPool('assignment-service', config.postgres.poolSize);
+  const backgroundPool = openPool('assignment-service-background', backgroundConnections);
+
+  const keys = resources.use(createApiKeyStore({ pool: backgroundPool, log }));
+  await keys.start();
+  const live = resources.use(createLiveDefinitions({ pool: backgroundPool, log }));
+  await live.start();
+  const definitionsFresh = metrics.gauge(
+    'definitions_fresh',
+    '1 while definitions follow Postgres, 0 while it is away',
+  );
+
+  const kafka = createKafka({ ...config.kafka, clientId: 'assignment-service', log });
+  const producer = createRecordProducer({ kafka });
+  resources.defer(() => producer.disconnect());
+  const registry = createSchemaRegistry({ url: config.registry.url });
+  const relayMetrics = createRelayMetrics(metrics);
+  const topicOf = (name: string): string => inNamespace(name, config.kafka.namespace);
+  const assignmentTopic = topicOf(topics.assignments.name);
+  const definitionTopic = topicOf(topics.definitions.name);
+  const assignmentEncoder: () => Promise<AssignmentEncoder> = createLazyEncoder<AssignmentRecord>({
+    registry,
+    topic: assignmentTopic,
+    schemaName: topics.assignments.valueSchema,
+  });
+  const definitionEncoder: () => Promise<DefinitionEncoder> = createLazyEncoder<DefinitionRecord>({
+    registry,
+    topic: definitionTopic,
+    schemaName: topics.definitions.valueSchema,
+  });
+  const relayDeps = {
+    pool: backgroundPool,
+    producer,
+    log,
+    metrics: relayMetrics,
+    owner: options.instance,
+    config: options.relay ?? {},
+  };
+  const assignmentRelay = resources.use(
+    startOutboxRelay({
+      ...relayDeps,
+      outbox: createAssignmentOutbox({ topic: assignmentTopic, encoder: assignmentEncoder }),
+    }),
+  );
+  const definitionRelay = resources.use(
+    startOutboxRelay({
+      ...relayDeps,
+      outbox: createDefinitionOutbox({ topic: definitionTopic, encoder: definitionEncoder }),
+    }),
+  );
+
+  const store = createPostgresAssignmentStore(pool);
+  const decisions = metrics.counter('assignment_decisions_total', 'Experiments answered, by reason and where from', [
+    'reason',
+    'from',
+  ]);
+  const cache = createAssignmentCache(config.assignments.cacheEntries);
+  const cacheEntries = metrics.gauge('assignment_cache_entries', 'Stored assignments in memory');
+  const app = await buildApp({
+    keys,
+    metrics,
+    measure: () => {
+      definitionsFresh.set(live.state().isFresh ? 1 : 0);
+      cacheEntries.set(cache.size());
+    },
+    log,
+    readiness: () => {
+      const { isFresh, ageSeconds } = live.state();
+      return { ready: Number.isFinite(ageSeconds), detail: { postgres: isFresh ? 'reachable' : 'away' } };
+    },
+    assignments: {
+      assignUnit: createAssignUnit({
+        currentDefinitions: live.current,
+        assignments: createSharedAccess({ store, metrics, ...config.assignments }),
+        cache,
+        nowMs: Date.now,
+        onDecision: (reason, from) => decisions.inc({ reason, from }),
+      }),
+      importAssignments: createImportAssignments({ currentDefinitions: live.current, store, nowMs: Date.now }),
+      onStored: assignmentRelay.wake,
+    },
+    experiments: {
+      definitions: createDefinitionAccess({ pool, live, onChanged: definitionRelay.wake }),
+    },
+  });
+  resources.defer(() => app.close());
+  return app;
+}
