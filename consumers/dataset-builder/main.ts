@@ -1,0 +1,33 @@
+// Composition root of the dataset-builder group: plan events of exp.events.v1 to exp.training_rows.
+import { createEventParser } from '#domain/event/decode-event.ts';
+import { startConsumer } from '#platform/kafka/consumer-process.ts';
+import { createPostgresPool } from '#platform/postgres/pool.ts';
+import { runMain } from '#platform/process/run-main.ts';
+import { topics } from '#schemas/topics.ts';
+import { datasetBuilderConfig } from './config.ts';
+import { createTrainingRowsSink } from './sink.ts';
+
+const groupId = 'dataset-builder';
+
+await runMain({
+  service: groupId,
+  config: datasetBuilderConfig,
+  start: async (context) => {
+    const { config, log, resources } = context;
+    const pool = createPostgresPool({
+      ...config.postgres,
+      applicationName: groupId,
+      onIdleError: (error) => log.warn({ err: error }, 'idle Postgres connection lost'),
+    });
+    resources.defer(() => pool.end());
+    await startConsumer({
+      context,
+      groupId,
+      topic: topics.events,
+      deadLetterTopic: topics.eventsDeadLetter,
+      pool,
+      parse: createEventParser(config.eventTime),
+      sink: createTrainingRowsSink(),
+    });
+  },
+});

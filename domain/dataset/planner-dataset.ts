@@ -1,0 +1,53 @@
+// Names of the planner's datasets: model, schema version, columns and object keys.
+
+export const plannerModelName = 'planner';
+
+/** Grows when a column changes its meaning, goes or comes. */
+export const datasetSchemaVersion = 1;
+
+export type DatasetColumn = {
+  readonly name: string;
+  readonly type: 'text' | 'timestamp' | 'boolean';
+  readonly description: string;
+};
+
+/** Columns of training.parquet, in order. `json` texts are canonical JSON. */
+export const datasetColumns = [
+  { name: 'plan_id', type: 'text', description: 'Identity of the row' },
+  { name: 'generated_at', type: 'timestamp', description: 'Event time of plan_generated; rows are in this order' },
+  { name: 'generated_event_id', type: 'text', description: 'The plan_generated event' },
+  { name: 'household_id', type: 'text', description: 'Household of the request' },
+  { name: 'requested_at', type: 'timestamp', description: 'Time of the request: domain rows are joined as of it' },
+  { name: 'workflow_type', type: 'text', description: 'Workflow of the request' },
+  { name: 'mode', type: 'text', description: 'Mode of the request' },
+  { name: 'experiments', type: 'text', description: 'JSON: experiment and variant ids of the event' },
+  { name: 'policy_version_id', type: 'text', description: 'Policy version that the variant was configured with' },
+  { name: 'policy', type: 'text', description: 'JSON: the policy as the planner named it' },
+  { name: 'request', type: 'text', description: 'JSON: the training input, exactly as plan_generated carried it' },
+  { name: 'plan', type: 'text', description: 'JSON: the plan that was shown' },
+  { name: 'action_propensities', type: 'text', description: 'JSON: how each slot was filled, with propensities' },
+  { name: 'reaction', type: 'text', description: 'accepted or edited; null when unknown at the label cut-off' },
+  { name: 'reacted_at', type: 'timestamp', description: 'Event time of the reaction' },
+  { name: 'reaction_event_id', type: 'text', description: 'The reaction event' },
+  { name: 'final_plan', type: 'text', description: 'JSON: the plan as the household will cook it' },
+  { name: 'edited_slots', type: 'text', description: 'JSON: slots that the household changed' },
+  { name: 'enrichment', type: 'text', description: 'JSON: domain rows as of requested_at' },
+  {
+    name: 'enrichment_differences',
+    type: 'text',
+    description: 'JSON: where the domain rows differ from the request; [] when they agree',
+  },
+] as const satisfies readonly DatasetColumn[];
+
+/** Object key of the first dataset of a day, or of another one of the same day. `buildDate` is YYYY-MM-DD. */
+export function toDatasetKey(options: { modelName: string; buildDate: string; datasetVersion?: string }): string {
+  const folder = `datasets/${options.modelName}/${options.buildDate}`;
+  return options.datasetVersion === undefined
+    ? `${folder}/training.parquet`
+    : `${folder}/v-${options.datasetVersion}/training.parquet`;
+}
+
+/** The manifest lies beside its file. */
+export function toManifestKey(datasetKey: string): string {
+  return datasetKey.replace(/[^/]+$/, 'manifest.json');
+}
