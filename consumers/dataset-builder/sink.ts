@@ -53,10 +53,10 @@ const upsertRows = `
     edited_slots jsonb)
   LEFT JOIN LATERAL (
     SELECT (v.config ->> 'policy_version_id')::uuid AS policy_version_id
-    FROM jsonb_array_elements(r.experiments) WITH ORDINALITY AS named (ref, position)
+    FROM jsonb_array_elements(r.experiments) WITH ORDINALITY AS named (ref, place)
     JOIN exp.variants v ON v.id = (ref ->> 'variant_id')::uuid AND v.experiment_id = (ref ->> 'experiment_id')::uuid
     WHERE v.config ->> 'policy_version_id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-    ORDER BY position LIMIT 1
+    ORDER BY named.place LIMIT 1
   ) AS configured ON true
   ORDER BY plan_id
   ON CONFLICT (plan_id) DO UPDATE SET
