@@ -67,8 +67,11 @@ export async function startService(options: {
   );
 
   const kafka = createKafka({ ...config.kafka, clientId: 'assignment-service', log });
-  const producer = createRecordProducer({ kafka });
-  resources.defer(() => producer.disconnect());
+  const openProducer = () => {
+    const producer = createRecordProducer({ kafka });
+    resources.defer(() => producer.disconnect());
+    return producer;
+  };
   const registry = createSchemaRegistry({ url: config.registry.url });
   const relayMetrics = createRelayMetrics(metrics);
   const topicOf = (name: string): string => inNamespace(name, config.kafka.namespace);
@@ -86,7 +89,6 @@ export async function startService(options: {
   });
   const relayDeps = {
     pool: backgroundPool,
-    producer,
     log,
     metrics: relayMetrics,
     owner: options.instance,
@@ -95,12 +97,14 @@ export async function startService(options: {
   const assignmentRelay = resources.use(
     startOutboxRelay({
       ...relayDeps,
+      producer: openProducer(),
       outbox: createAssignmentOutbox({ topic: assignmentTopic, encoder: assignmentEncoder }),
     }),
   );
   const definitionRelay = resources.use(
     startOutboxRelay({
       ...relayDeps,
+      producer: openProducer(),
       outbox: createDefinitionOutbox({ topic: definitionTopic, encoder: definitionEncoder }),
     }),
   );

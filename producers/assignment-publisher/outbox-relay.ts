@@ -1,6 +1,6 @@
 // Publishes an outbox to Kafka from one process at a time: a lock chooses the process, an epoch fences one that lost the lock.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describeError, RetryableError } from '#platform/errors.ts';
+import { classifyError, describeError, RetryableError } from '#platform/errors.ts';
 import type { RecordProducer } from '#platform/kafka/record-producer.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -41,7 +41,8 @@ type RelayDeps = {
   outbox: Outbox;
   /** Holds one connection while this process has the lock. */
   pool: Pool;
-  producer: Pick<RecordProducer, 'send'>;
+  /** This relay's own: after a failure it is replaced, which must not disturb anybody else's records. */
+  producer: Pick<RecordProducer, 'send' | 'disconnect'>;
   log: Logger;
   metrics: RelayMetrics;
   /** Shown in exp.outbox_relays. */
@@ -124,7 +125,10 @@ export function startOutboxRelay(deps: RelayDeps): OutboxRelay {
         if (published < config.batchRecords) await rest(config.idleMs);
       } catch (error) {
         if (!(error instanceof RetryableError)) throw error;
-        // Kafka or the registry is away: the rows wait, and this process stays the one that publishes them.
+        // Kafka or the registry is away: the rows wait, and this process stays the one that publishes them. The next batch
+        // may hold other records, and after an unanswered send the broker could take them for a repetition of the
+        // old ones, by their sequence numbers: so it goes out under a new producer id.
+        await producer.disconnect();
         metrics.failures.inc({ relay: outbox.relay });
         log.warn({ cause: describeError(error), backoffMs }, 'outbox rows wait');
         await waitQuietly(backoffMs);
@@ -165,7 +169,9 @@ export function startOutboxRelay(deps: RelayDeps): OutboxRelay {
         await tryToLead();
       } catch (error) {
         metrics.failures.inc({ relay: outbox.relay });
-        log.warn({ cause: describeError(error) }, 'the outbox relay starts over');
+        const failure = { cause: describeError(error) };
+        if (classifyError(error) === 'fatal') log.error(failure, 'the outbox cannot be published');
+        else log.warn(failure, 'the outbox relay starts over');
       }
       await waitQuietly(config.takeOverMs);
     }
