@@ -73,6 +73,8 @@ export function createFakeOutboxServer() {
           }
           return { rows: [], rowCount: 0 };
         },
+        on: () => undefined,
+        off: () => undefined,
         release: (broken?: Error) => {
           if (broken !== undefined) unlock();
         },

@@ -140,6 +140,11 @@ export function startOutboxRelay(deps: RelayDeps): OutboxRelay {
   const tryToLead = async (): Promise<void> => {
     const connection = await pool.connect();
     let broken: Error | undefined;
+    // The pool does not watch connections that it has lent: without this, a lost one would end the process. The next query fails.
+    const remember = (error: Error): void => {
+      broken = error;
+    };
+    connection.on('error', remember);
     try {
       if (unconfirmed.length > 0) {
         await outbox.repeat(connection, unconfirmed);
@@ -159,6 +164,7 @@ export function startOutboxRelay(deps: RelayDeps): OutboxRelay {
     } finally {
       metrics.leading.set({ relay: outbox.relay }, 0);
       metrics.forgetDepth(outbox.relay);
+      connection.off('error', remember);
       connection.release(broken);
     }
   };

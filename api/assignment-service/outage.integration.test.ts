@@ -1,0 +1,87 @@
+// What an instance does while Postgres is away: keys, definitions and cached assignments are served, new ones are refused.
+
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
+import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
+import { until } from '#tests/support/poll.ts';
+import { stackEndpoints } from '#tests/support/stack.ts';
+import { addApiKey, definitionOf, type ServiceInstance, startInstance, testKey } from './service-instance.ts';
+
+let database: TestDatabase;
+let topics: TestTopics;
+let service: ServiceInstance;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  topics = await createTestTopics(['assignments', 'definitions']);
+  await addApiKey(database, testKey);
+  service = await startInstance({
+    database,
+    kafka: { brokers: stackEndpoints().kafka.brokers, namespace: topics.namespace },
+    registryUrl: stackEndpoints().schemaRegistry.url,
+  });
+});
+afterAll(async () => {
+  await service?.stop();
+  await topics?.drop();
+  await database?.drop();
+});
+
+/** Refuses this database to the service's role, and ends its sessions; other databases of the server are not touched. */
+async function becomePostgres(state: 'away' | 'back'): Promise<void> {
+  const admin = new pg.Client({ connectionString: stackEndpoints().postgres.superuserUrl });
+  await admin.connect();
+  await admin.query(`ALTER DATABASE ${database.name} CONNECTION LIMIT ${state === 'away' ? 0 : -1}`);
+  if (state === 'away') {
+    await admin.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = 'assignment_service'",
+      [database.name],
+    );
+  }
+  await admin.end();
+}
+
+const assign = (unitId: string) => service.call('POST', '/v1/assignments', { unit_type: 'user', unit_id: unitId });
+
+test('serves what it knows, refuses what it cannot store, and goes on by itself', async () => {
+  expect((await service.call('POST', '/v1/experiments', definitionOf())).status).toBe(201);
+  const known = await assign('known');
+  expect(known.status).toBe(200);
+
+  await becomePostgres('away');
+  await until('the instance has noticed', async () => {
+    const { body } = await service.call('GET', '/readyz');
+    return (body as { postgres: string }).postgres === 'away';
+  });
+  expect(await assign('known')).toMatchObject({ status: 200, body: known.body });
+  const refused = await assign('new');
+  expect(refused).toMatchObject({ status: 503, body: { code: 'unavailable' }, headers: { 'retry-after': '1' } });
+  const change = { coverage: 1, expected_version: 1, reason: 'test' };
+  expect((await service.call('POST', '/v1/experiments/checkout-button/coverage', change)).status).toBe(503);
+  expect((await service.call('GET', '/readyz')).status).toBe(200);
+  expect((await service.call('POST', '/v1/assignments', {}, { key: 'unknown' })).status).toBe(401);
+
+  await becomePostgres('back');
+  await until('new units are assigned again', async () => (await assign('new')).status === 200);
+  await until('the outbox is published again', async () => {
+    const { rows } = await database.pool.query('SELECT FROM exp.assignment_outbox WHERE published_at IS NULL LIMIT 1');
+    return rows.length === 0;
+  });
+  const before = performance.now();
+  await until('changes are announced again', async () => {
+    await database.pool.query(
+      "UPDATE exp.experiments SET status = 'paused', version = version + 1, updated_at = now()",
+    );
+    await database.pool.query("SELECT pg_notify('exp_definitions', '')");
+    const { body } = await service.call('POST', '/v1/assignments', {
+      unit_type: 'user',
+      unit_id: 'later',
+      requested_experiments: ['checkout-button'],
+      enroll: false,
+    });
+    return (body as { not_assigned: { reason: string }[] }).not_assigned[0]?.reason === 'paused';
+  });
+  expect(performance.now() - before).toBeLessThan(5_000);
+  expect((await assign('new')).status).toBe(200);
+});
