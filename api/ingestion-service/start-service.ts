@@ -1,0 +1,92 @@
+// Puts the parts of one service instance together, in the order in which they start; the caller releases them in reverse.
+import type { FastifyInstance } from 'fastify';
+import { createApiKeyStore } from '#api/authentication.ts';
+import { createAcceptEvents } from '#api/ingestion-service/accept-events.ts';
+import { createAdmission } from '#api/ingestion-service/admission.ts';
+import { buildApp } from '#api/ingestion-service/app.ts';
+import type { ingestionServiceConfig } from '#api/ingestion-service/config.ts';
+import { createDefinitionStore } from '#api/ingestion-service/definitions.ts';
+import type { SettingsOf } from '#platform/config/settings.ts';
+import { createKafka } from '#platform/kafka/kafka-client.ts';
+import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
+import { createPostgresPool } from '#platform/postgres/pool.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+import type { Metrics } from '#platform/telemetry/metrics.ts';
+import { createEventProducer } from '#producers/event-producer/event-producer.ts';
+
+export type IngestionServiceSettings = SettingsOf<(typeof ingestionServiceConfig)['shape']>;
+
+/**
+ * Starts everything but the listening; what was acquired is on `resources`.
+ * @throws when keys, definitions or the schema id cannot be loaded: after that the service works from memory.
+ */
+export async function startService(options: {
+  config: IngestionServiceSettings;
+  log: Logger;
+  metrics: Metrics;
+  resources: AsyncDisposableStack;
+}): Promise<FastifyInstance> {
+  const { config, log, metrics, resources } = options;
+  const pool = createPostgresPool({
+    ...config.postgres,
+    applicationName: 'ingestion-service',
+    onIdleError: (error) => log.warn({ err: error }, 'idle Postgres connection lost'),
+  });
+  resources.defer(() => pool.end());
+  const keys = resources.use(createApiKeyStore({ pool, log }));
+  await keys.start();
+  const definitions = resources.use(createDefinitionStore({ pool, log }));
+  await definitions.start();
+  const producer = resources.use(
+    await createEventProducer({
+      kafka: createKafka({ ...config.kafka, clientId: 'ingestion-service', log }),
+      registry: createSchemaRegistry({ url: config.registry.url }),
+      namespace: config.kafka.namespace,
+      eventTime: config.eventTime,
+      limits: {
+        maxQueuedRecords: config.limits.maxQueuedRecords,
+        maxQueuedBytes: config.limits.maxQueuedBytes,
+        deliveryTimeoutMs: config.deliveryTimeoutMs,
+      },
+      log,
+      metrics,
+    }),
+  );
+  const { maxBodyBytes, maxEvents, maxInFlightRequests, maxInFlightBytes, callerSharePercent } = config.limits;
+  const admission = createAdmission({
+    maxBodyBytes,
+    maxInFlightRequests,
+    maxInFlightBytes,
+    callerShareRatio: callerSharePercent / 100,
+  });
+  const inFlight = metrics.gauge('ingest_in_flight', 'Requests and body bytes held now', ['what']);
+  const queued = metrics.gauge('ingest_queued', 'Events and bytes that wait for Kafka', ['what']);
+  const fresh = metrics.gauge('ingest_definitions_fresh', '1 while definitions follow Postgres, 0 while it is away');
+  const app = await buildApp({
+    keys,
+    admission,
+    acceptEvents: createAcceptEvents({ definitions, producer, now: Date.now }),
+    limits: { maxBodyBytes, maxEvents },
+    // Not while Kafka is away: without requests nothing would notice that it is back.
+    readiness: () => ({
+      ready: true,
+      detail: {
+        postgres: definitions.isFresh() ? 'reachable' : 'away',
+        kafka: producer.isFailing() ? 'away' : 'reachable',
+      },
+    }),
+    measure: () => {
+      const held = admission.inFlight();
+      inFlight.set({ what: 'requests' }, held.requests);
+      inFlight.set({ what: 'bytes' }, held.bytes);
+      const depth = producer.depth();
+      queued.set({ what: 'records' }, depth.records);
+      queued.set({ what: 'bytes' }, depth.bytes);
+      fresh.set(definitions.isFresh() ? 1 : 0);
+    },
+    metrics,
+    log,
+  });
+  resources.defer(() => app.close());
+  return app;
+}
