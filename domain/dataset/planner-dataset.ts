@@ -7,11 +7,11 @@ export const datasetSchemaVersion = 1;
 
 export type DatasetColumn = {
   readonly name: string;
-  readonly type: 'text' | 'timestamp' | 'boolean';
+  readonly type: 'text' | 'timestamp';
   readonly description: string;
 };
 
-/** Columns of training.parquet, in order. `json` texts are canonical JSON. */
+/** Columns of training.parquet, in order. What is JSON is canonical JSON, so equal facts are equal bytes. */
 export const datasetColumns = [
   { name: 'plan_id', type: 'text', description: 'Identity of the row' },
   { name: 'generated_at', type: 'timestamp', description: 'Event time of plan_generated; rows are in this order' },
