@@ -1,0 +1,338 @@
+// The dataset build against real Postgres and S3, from simulated traffic to the file that training reads.
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { serializePlanRequest, toCanonicalJson } from '#domain/planning/canonical-json.ts';
+import type { PlanFeedbackPayload, PlanGeneratedPayload } from '#domain/planning/plan-shape.ts';
+import { createObjectStore, type ObjectStore } from '#platform/object-store/object-store.ts';
+import type { Pool } from '#platform/postgres/pool.ts';
+import { runTraffic, sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
+import { writeDomainRows } from '#producers/planner-traffic/write-domain-rows.ts';
+import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
+import { stackEndpoints } from '#tests/support/stack.ts';
+import { type BuiltDataset, buildDataset, type DatasetManifest } from './build-dataset.ts';
+import { hashOf } from './dataset-file.ts';
+
+const world = sampleWorld({ households: 30 });
+const traffic = runTraffic({ world });
+const end = new Date('2026-03-01T00:00:00Z');
+
+let database: TestDatabase;
+let pool: Pool;
+let objectStore: ObjectStore;
+let day = 0;
+let buildDate: string;
+
+const build = (change: { labelCutoff?: Date; objectStore?: ObjectStore } = {}): Promise<BuiltDataset> =>
+  buildDataset({ pool, objectStore, modelName: 'planner', buildDate, labelCutoff: end, ...change });
+
+const manifestOf = async ({ objectKey }: Pick<BuiltDataset, 'objectKey'>): Promise<DatasetManifest> =>
+  JSON.parse(Buffer.from(await objectStore.get(objectKey.replace('training.parquet', 'manifest.json'))).toString());
+
+const versionRows = async () =>
+  (
+    await database.pool.query(
+      'SELECT dataset_version, object_key, row_count, manifest FROM exp.dataset_versions WHERE build_date = $1 ORDER BY created_at',
+      [buildDate],
+    )
+  ).rows;
+
+/** Rows of the file as DuckDB reads them. */
+async function readRows(objectKey: string): Promise<Record<string, unknown>[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'dataset-test-'));
+  try {
+    const path = join(folder, 'training.parquet');
+    await writeFile(path, await objectStore.get(objectKey));
+    const instance = await DuckDBInstance.create(':memory:');
+    const connection = await instance.connect();
+    const read = await connection.runAndReadAll(
+      `SELECT * REPLACE (epoch_ms(generated_at) AS generated_at, epoch_ms(requested_at) AS requested_at,
+         epoch_ms(reacted_at) AS reacted_at) FROM read_parquet('${path}')`,
+    );
+    const rows = read.getRowObjects();
+    connection.closeSync();
+    instance.closeSync();
+    return rows;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Training rows as the dataset-builder leaves them; its own test shows that it does. */
+async function writeTrainingRows(): Promise<void> {
+  for (const [index, event] of traffic.entries()) {
+    if (event.event_type === 'plan_generated') {
+      const { plan_id, request, plan, choices, policy } = event.payload as PlanGeneratedPayload;
+      await database.pool.query(
+        `INSERT INTO exp.training_rows (plan_id, model_name, household_id, experiments, policy, generated_event_id,
+           generated_at, generated_partition, generated_offset, requested_at, request, plan, action_propensities)
+         VALUES ($1, 'planner', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+        [
+          plan_id,
+          request.household.household_id,
+          JSON.stringify(event.experiments),
+          policy,
+          event.event_id,
+          event.timestamp,
+          index % 12,
+          index,
+          request.requested_at,
+          request,
+          plan,
+          JSON.stringify(choices),
+        ],
+      );
+    } else if (event.event_type === 'plan_accepted' || event.event_type === 'plan_edited') {
+      const { plan_id, final_plan, edited_slots } = event.payload as PlanFeedbackPayload;
+      await database.pool.query(
+        `INSERT INTO exp.plan_reactions (plan_id, reacted_at, event_id, reaction, final_plan, edited_slots, kafka_partition, kafka_offset)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+        [
+          plan_id,
+          event.timestamp,
+          event.event_id,
+          event.event_type.slice('plan_'.length),
+          final_plan,
+          JSON.stringify(edited_slots),
+          index % 12,
+          index,
+        ],
+      );
+    }
+  }
+}
+
+beforeAll(async () => {
+  const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = stackEndpoints().objectStore;
+  objectStore = createObjectStore({ endpoint, region, accessKeyId, secretAccessKey, bucket: objectStoreBucket });
+  database = await createTestDatabase();
+  pool = database.poolAs('dataset_builder');
+  await writeDomainRows(database.pool, world.rows);
+  await writeTrainingRows();
+  // Not yet generated as far as this group knows: never in a dataset.
+  await database.pool.query(
+    `INSERT INTO exp.training_rows (plan_id, model_name, reaction_event_id, reaction, reacted_at, reaction_partition,
+       reaction_offset, final_plan, edited_slots) VALUES ($1, 'planner', $2, 'accepted', '2026-01-10', 0, 999999, '{}', '[]')`,
+    [randomUUID(), randomUUID()],
+  );
+  await database.pool.query(
+    `INSERT INTO exp.consumer_offsets (consumer_group, topic, kafka_partition, next_offset, cluster_id, topic_id)
+     VALUES ('dataset-builder', 'exp.events.v1', 0, 17, 'c', 't'), ('postgres-sink', 'exp.events.v1', 0, 99, 'c', 't')`,
+  );
+});
+
+beforeEach(async () => {
+  // A date far away and random, because the object store is shared with other runs.
+  const start = Date.UTC(2300, 0, 1) + Math.floor(Math.random() * 500_000) * 86_400_000;
+  day += 1;
+  buildDate = new Date(start + day * 86_400_000).toISOString().slice(0, 10);
+  await database.pool.query('DELETE FROM exp.dataset_versions');
+});
+
+afterEach(async () => {
+  for (const { objectKey } of await objectStore.list(`datasets/planner/${buildDate}/`))
+    await objectStore.delete(objectKey);
+});
+
+afterAll(async () => {
+  await database.drop();
+  objectStore.close();
+});
+
+describe('buildDataset', () => {
+  it('writes every plan once, in order, with its request as it was sent and its reaction', async () => {
+    const built = await build();
+    const rows = await readRows(built.objectKey);
+    const reactions = new Map(
+      traffic.flatMap((event) => {
+        if (event.event_type !== 'plan_accepted' && event.event_type !== 'plan_edited') return [];
+        return [[(event.payload as PlanFeedbackPayload).plan_id, event] as const];
+      }),
+    );
+    const expected = traffic
+      .filter((event) => event.event_type === 'plan_generated')
+      .map((event) => {
+        const payload = event.payload as PlanGeneratedPayload;
+        const reaction = reactions.get(payload.plan_id);
+        const feedback = reaction?.payload as PlanFeedbackPayload | undefined;
+        return {
+          plan_id: payload.plan_id,
+          generated_at: BigInt(Date.parse(event.timestamp)),
+          request: serializePlanRequest(payload.request),
+          plan: toCanonicalJson(payload.plan),
+          action_propensities: toCanonicalJson(payload.choices),
+          experiments: toCanonicalJson(event.experiments),
+          reaction: reaction?.event_type.slice('plan_'.length) ?? null,
+          reacted_at: reaction === undefined ? null : BigInt(Date.parse(reaction.timestamp)),
+          final_plan: feedback === undefined ? null : toCanonicalJson(feedback.final_plan),
+          // The simulated requests were built from the very rows that are joined.
+          enrichment_differences: '[]',
+        };
+      })
+      .sort((a, b) => Number(a.generated_at - b.generated_at) || (a.plan_id < b.plan_id ? -1 : 1));
+    expect(expected.length).toBeGreaterThan(60);
+    expect(reactions.size).toBeGreaterThan(30);
+    expect(rows).toMatchObject(expected);
+    expect(rows).toHaveLength(expected.length);
+
+    expect(built).toEqual({
+      datasetVersion: hashOf(await objectStore.get(built.objectKey)),
+      objectKey: `datasets/planner/${buildDate}/training.parquet`,
+      rowCount: expected.length,
+      alreadyExisted: false,
+    });
+    const manifest = await manifestOf(built);
+    expect(manifest).toMatchObject({
+      dataset_version: built.datasetVersion,
+      row_count: expected.length,
+      schema_version: 1,
+      label_cutoff: end.toISOString(),
+      reactions: { unknown: expected.length - reactions.size },
+      rows_with_differences: 0,
+      consumer_positions: [{ consumer_group: 'dataset-builder', partition: 0, next_offset: 17 }],
+    });
+    expect(manifest.offset_ranges.map(({ partition }) => partition)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    expect(manifest.experiments.reduce((sum, { row_count }) => sum + row_count, 0)).toBe(expected.length);
+    expect(await versionRows()).toEqual([
+      {
+        dataset_version: built.datasetVersion,
+        object_key: built.objectKey,
+        row_count: BigInt(expected.length),
+        manifest,
+      },
+    ]);
+  });
+
+  it('builds the same content once, however often and at how many places it is asked to', async () => {
+    const all = await Promise.all([build(), build(), build()]);
+    const again = await build({ labelCutoff: new Date(end.getTime() + 1) });
+    expect(new Set([...all, again].map(({ datasetVersion }) => datasetVersion)).size).toBe(1);
+    expect([...all, again].filter(({ alreadyExisted }) => !alreadyExisted)).toHaveLength(1);
+    expect(await versionRows()).toHaveLength(1);
+    expect(await objectStore.list(`datasets/planner/${buildDate}/`)).toHaveLength(2);
+  });
+
+  it('leaves out what came at or after the label cut-off, and keeps both builds of a day', async () => {
+    const whole = await build();
+    const reaction = traffic.find((event) => event.event_type === 'plan_accepted')!;
+    const planId = (reaction.payload as PlanFeedbackPayload).plan_id;
+    const early = await build({ labelCutoff: new Date(reaction.timestamp) });
+    expect(early.objectKey).toBe(`datasets/planner/${buildDate}/v-${early.datasetVersion}/training.parquet`);
+    expect((await manifestOf(early)).dataset_version).toBe(early.datasetVersion);
+    const rows = await readRows(early.objectKey);
+    const cutoffMs = BigInt(Date.parse(reaction.timestamp));
+    expect(rows.find(({ plan_id }) => plan_id === planId)).toMatchObject({ reaction: null, final_plan: null });
+    for (const row of rows) {
+      expect((row.generated_at as bigint) < cutoffMs).toBe(true);
+      expect(row.reacted_at === null || (row.reacted_at as bigint) < cutoffMs).toBe(true);
+    }
+    const later = await build({ labelCutoff: new Date(Number(cutoffMs) + 1) });
+    expect((await readRows(later.objectKey)).find(({ plan_id }) => plan_id === planId)).toMatchObject({
+      reaction: 'accepted',
+    });
+    expect(hashOf(await objectStore.get(whole.objectKey))).toBe(whole.datasetVersion);
+    expect(await versionRows()).toHaveLength(3);
+  });
+
+  it('takes the latest reaction before the cut-off although a later one is known', async () => {
+    const reaction = traffic.find((event) => event.event_type === 'plan_accepted')!;
+    const { plan_id, final_plan } = reaction.payload as PlanFeedbackPayload;
+    await database.pool.query(
+      `INSERT INTO exp.plan_reactions (plan_id, reacted_at, event_id, reaction, final_plan, edited_slots, kafka_partition, kafka_offset)
+       VALUES ($1, '2026-02-20', $2, 'edited', $3, '[]', 0, 500000)`,
+      [plan_id, randomUUID(), final_plan],
+    );
+    const find = async (labelCutoff: Date) =>
+      (await readRows((await build({ labelCutoff })).objectKey)).find((row) => row.plan_id === plan_id);
+    try {
+      expect(await find(new Date('2026-02-20T00:00:00Z'))).toMatchObject({ reaction: 'accepted' });
+      expect(await find(end)).toMatchObject({ reaction: 'edited' });
+    } finally {
+      await database.pool.query(`DELETE FROM exp.plan_reactions WHERE reacted_at = '2026-02-20'`);
+    }
+  });
+
+  it('records where the domain rows differ from the request, and keeps the row', async () => {
+    const { household_id } = world.rows.households[0]!;
+    const before = await build();
+    await database.pool.query('UPDATE exp.households SET members = members + 1 WHERE household_id = $1', [
+      household_id,
+    ]);
+    try {
+      const after = await build();
+      expect(after.rowCount).toBe(before.rowCount);
+      const changed = (await readRows(after.objectKey)).filter((row) => row.enrichment_differences !== '[]');
+      expect(changed.length).toBeGreaterThan(0);
+      for (const row of changed) {
+        expect(row.household_id).toBe(household_id);
+        expect(JSON.parse(row.enrichment_differences as string)).toMatchObject([{ path: 'household.member_count' }]);
+      }
+      expect((await manifestOf(after)).rows_with_differences).toBe(changed.length);
+    } finally {
+      await database.pool.query('UPDATE exp.households SET members = members - 1 WHERE household_id = $1', [
+        household_id,
+      ]);
+    }
+  });
+
+  it('heals after a crash before the file, between file and row, and with other content in between', async () => {
+    const crashing: ObjectStore = {
+      ...objectStore,
+      put: async (objectKey, body, options) => {
+        if (objectKey.endsWith('.parquet')) throw new Error('crash before the file');
+        return objectStore.put(objectKey, body, options);
+      },
+    };
+    await expect(build({ objectStore: crashing })).rejects.toThrow('crash before the file');
+    await database.pool.query('REVOKE INSERT ON exp.dataset_versions FROM dataset_builder');
+    try {
+      await expect(build()).rejects.toThrow('permission denied');
+    } finally {
+      await database.pool.query('GRANT INSERT ON exp.dataset_versions TO dataset_builder');
+    }
+    expect(await versionRows()).toEqual([]);
+    const orphan = hashOf(await objectStore.get(`datasets/planner/${buildDate}/training.parquet`));
+
+    const other = await build({ labelCutoff: new Date('2026-01-15T00:00:00Z') });
+    expect(other.objectKey).toContain(`/v-${other.datasetVersion}/`);
+    expect((await versionRows()).map((row) => row.dataset_version).sort()).toEqual(
+      [orphan, other.datasetVersion].sort(),
+    );
+    await database.pool.query('DELETE FROM exp.dataset_versions');
+    expect(await build()).toMatchObject({ datasetVersion: orphan, alreadyExisted: false });
+    expect(await build()).toMatchObject({ datasetVersion: orphan, alreadyExisted: true });
+  });
+
+  it('runs as a process with its settings from the environment', async () => {
+    const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = stackEndpoints().objectStore;
+    const run = async (environment: Record<string, string>) => {
+      const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
+        env: { PATH: process.env.PATH ?? '', ...environment },
+      });
+      let [stdout, stderr] = ['', ''];
+      child.stdout.on('data', (text) => (stdout += text));
+      child.stderr.on('data', (text) => (stderr += text));
+      const exitCode = await new Promise((resolve) => child.on('close', resolve));
+      return { exitCode, stdout, stderr };
+    };
+    const good = await run({
+      POSTGRES_URL: database.urlAs('dataset_builder'),
+      S3_ENDPOINT: endpoint,
+      S3_REGION: region,
+      S3_ACCESS_KEY_ID: accessKeyId,
+      S3_SECRET_ACCESS_KEY: secretAccessKey,
+      S3_BUCKET: objectStoreBucket,
+      DATASET_BUILD_DATE: buildDate,
+      DATASET_LABEL_CUTOFF: end.toISOString(),
+    });
+    expect(good).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(JSON.parse(good.stdout)).toEqual({ ...(await build()), alreadyExisted: false });
+    const bad = await run({ DATASET_BUILD_DATE: '2026-02-30' });
+    expect(bad.exitCode).toBe(2);
+    for (const name of ['POSTGRES_URL', 'S3_BUCKET', 'DATASET_BUILD_DATE']) expect(bad.stderr).toContain(name);
+  });
+});
