@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { createAvroEncoder } from '#platform/kafka/avro-codec.ts';
 import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
+import { readTopic, type TopicRecord } from '#platform/kafka/read-topic.ts';
 import { createRecordProducer, type RecordProducer } from '#platform/kafka/record-producer.ts';
 import { createSchemaRegistry, type SchemaRegistry } from '#platform/kafka/schema-registry.ts';
 import { applyTopics } from '#platform/kafka/topic-admin.ts';
@@ -19,9 +20,7 @@ export type TestTopics = {
   encoder<T>(topic: TopicKey): Promise<(value: T) => Buffer>;
   producer(): RecordProducer;
   /** Every record of a topic from its start to its present end, in partition and offset order. */
-  readAll(
-    topic: TopicKey,
-  ): Promise<{ partition: number; offset: bigint; key: Buffer | null; value: Buffer | null; timestampMs: number }[]>;
+  readAll(topic: TopicKey): Promise<TopicRecord[]>;
   /** Disconnects producers and deletes the topics. */
   drop(): Promise<void>;
 };
@@ -63,45 +62,7 @@ export async function createTestTopics(
       producers.push(producer);
       return producer;
     },
-    readAll: async (topic) => {
-      const ends = new Map(
-        (await admin.fetchTopicOffsets(name(topic)))
-          .filter(({ high, low }) => high !== low)
-          .map(({ partition, high }) => [partition, BigInt(high)]),
-      );
-      const records: {
-        partition: number;
-        offset: bigint;
-        key: Buffer | null;
-        value: Buffer | null;
-        timestampMs: number;
-      }[] = [];
-      if (ends.size === 0) return records;
-      const consumer = kafka.consumer({ groupId: `${namespace}.reader-${randomBytes(4).toString('hex')}` });
-      await consumer.connect();
-      await consumer.subscribe({ topic: name(topic), fromBeginning: true });
-      const done = Promise.withResolvers<void>();
-      const open = new Set(ends.keys());
-      await consumer.run({
-        autoCommit: false,
-        eachBatch: async ({ batch }) => {
-          for (const message of batch.messages) {
-            records.push({
-              partition: batch.partition,
-              offset: BigInt(message.offset),
-              key: message.key,
-              value: message.value,
-              timestampMs: Number(message.timestamp),
-            });
-          }
-          if (BigInt(batch.lastOffset()) + 1n >= (ends.get(batch.partition) ?? 0n)) open.delete(batch.partition);
-          if (open.size === 0) done.resolve();
-        },
-      });
-      await done.promise;
-      await consumer.disconnect();
-      return records.sort((a, b) => a.partition - b.partition || Number(a.offset - b.offset));
-    },
+    readAll: (topic) => readTopic(kafka, name(topic)),
     drop: async () => {
       await Promise.all(producers.map((producer) => producer.disconnect()));
       await admin.deleteTopics({ topics: wanted.map(name) });
