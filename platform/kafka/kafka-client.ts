@@ -26,6 +26,14 @@ type RequestQueue = {
 
 let prepared = false;
 
+/** Registers all codecs and guards kafkajs, once per process; `createKafka` does it by itself. */
+export function prepareKafkajs(): void {
+  if (prepared) return;
+  registerCodecs();
+  guardIdleSpin();
+  prepared = true;
+}
+
 /**
  * kafkajs 2.2.4 schedules a check of pending requests with a negative delay when nothing is throttled. Node clamps it to 1 ms, so
  * an idle connection wakes up thousands of times a second. A check is only needed when there is something to check.
@@ -82,11 +90,7 @@ function registerCodecs(): void {
 
 /** A client for producers, consumers and administration. Connects nowhere by itself. */
 export function createKafka(options: KafkaConfig & { clientId: string; log: Logger }): Kafka {
-  if (!prepared) {
-    registerCodecs();
-    guardIdleSpin();
-    prepared = true;
-  }
+  prepareKafkajs();
   const log = options.log.child({ component: 'kafkajs' });
   return new kafkajs.Kafka({
     clientId: options.clientId,

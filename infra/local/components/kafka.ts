@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import kafkajs from 'kafkajs';
+import { prepareKafkajs } from '#platform/kafka/kafka-client.ts';
 import { type ComponentContext, defineComponent, getPort } from '../component.ts';
 import { runProgram } from '../lifeline.ts';
 import { loopback } from '../ports.ts';
@@ -58,6 +59,7 @@ export const kafka = defineComponent({
     };
   },
   check: async (context) => {
+    prepareKafkajs();
     const client = new kafkajs.Kafka({
       clientId: 'trialstream-health',
       brokers: [brokerAddress(context)],
