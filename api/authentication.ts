@@ -1,5 +1,5 @@
 // API keys of both HTTP services: who calls, and which scopes that key has; checked from memory, so it works when Postgres is away.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import { describeError } from '#platform/errors.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
@@ -22,7 +22,7 @@ export type ApiKeyStore = {
 
 /** What is stored of a key. The keys are random and long, so a plain SHA-256 is enough: there is nothing to guess. */
 export function hashApiKey(secret: string): Buffer {
-  return createHash('sha256').update(secret, 'utf8').digest();
+  return hash('sha256', secret, 'buffer');
 }
 
 type ApiKeyRow = { name: string; key_hash: Buffer; scopes: ApiKeyScope[] };
@@ -75,7 +75,7 @@ export function createApiKeyStore(options: { pool: Pool; log: Logger; refreshInt
       schedule();
     },
     // The lookup is by digest: its timing says nothing about the secret, because nobody can choose a digest's bytes.
-    find: (secret) => byHash.get(hashApiKey(secret).toString('base64')) ?? null,
+    find: (secret) => byHash.get(hash('sha256', secret, 'base64')) ?? null,
     refresh,
     [Symbol.asyncDispose]: async () => {
       stopped = true;

@@ -18,6 +18,7 @@ beforeEach(() => {
   store = createFakeAssignmentStore();
   experiments = [sampleExperiment()];
   assign = createAssignUnit({
+    lookAgain: async () => undefined,
     currentDefinitions: () =>
       createDefinitionIndex(
         experiments.map((experiment) => ({ experiment, updatedAtMs: 0 })),

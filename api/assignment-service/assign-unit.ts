@@ -18,6 +18,8 @@ export type AssignUnit = (request: AssignmentRequest) => Promise<AssignmentRespo
 
 export type AssignUnitDeps = {
   currentDefinitions: () => DefinitionIndex;
+  /** Reads the definitions again: an experiment unknown here may have been created a moment ago. Throws when they cannot be read. */
+  lookAgain: () => Promise<void>;
   assignments: AssignmentAccess;
   cache: AssignmentCache;
   nowMs: () => number;
@@ -98,6 +100,19 @@ function addAnswer(
   });
 }
 
+const mayBeNew: readonly string[] = ['unknown-experiment', 'unknown-unit-type'];
+
+/** The experiments of a request; what is not known is looked up once more before it is refused. */
+async function findRequested(deps: AssignUnitDeps, request: AssignmentRequest): Promise<readonly LiveExperiment[]> {
+  try {
+    return listRequested(deps.currentDefinitions(), request);
+  } catch (error) {
+    if (!(error instanceof RequestError) || !mayBeNew.includes(error.body.code)) throw error;
+    await deps.lookAgain();
+    return listRequested(deps.currentDefinitions(), request);
+  }
+}
+
 /**
  * The decision of one request. Every assignment in an answer is a stored row, also when several instances decide on one unit at the
  * same moment; with `enroll: false` it is the stored row or what would be stored now.
@@ -105,7 +120,7 @@ function addAnswer(
 export function createAssignUnit(deps: AssignUnitDeps): AssignUnit {
   const { assignments, cache, nowMs } = deps;
   return async (request) => {
-    const requested = listRequested(deps.currentDefinitions(), request);
+    const requested = await findRequested(deps, request);
     const unitId = asUnitId(request.unit_id);
     const unitType = asUnitType(request.unit_type);
     const context = request.context ?? {};

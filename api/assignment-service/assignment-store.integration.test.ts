@@ -1,10 +1,10 @@
 // The Postgres store keeps the contract, and every new row has its outbox row.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { applyDefinition } from '#producers/definition-store/change-definition.ts';
+import { definitionOf } from '#tests/support/assignment-service-instance.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { describeAssignmentStoreContract, type StoreSubject } from './assignment-store.contract.ts';
 import { createPostgresAssignmentStore } from './assignment-store.ts';
-import { definitionOf } from './service-instance.ts';
 
 let database: TestDatabase;
 let subject: StoreSubject;

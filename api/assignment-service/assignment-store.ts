@@ -44,16 +44,15 @@ type AssignmentRow = {
 };
 
 const storedColumns =
-  'experiment_id, unit_id, variant_id, hash_bucket, experiment_version, probability, enrolment_share, source';
-const qualifiedColumns =
-  'a.experiment_id, a.unit_id, a.variant_id, a.hash_bucket, a.experiment_version,\n  a.probability, a.enrolment_share, a.source';
+  'a.experiment_id, a.unit_id, a.variant_id, a.hash_bucket, a.experiment_version, a.probability, a.enrolment_share, a.source';
 
-const findSql = `SELECT ${qualifiedColumns}
+const findSql = `SELECT ${storedColumns}
   FROM unnest($1::uuid[], $2::text[]) AS wanted (experiment_id, unit_id)
   JOIN exp.assignments a ON a.experiment_id = wanted.experiment_id AND a.unit_id = wanted.unit_id`;
 
 // One statement is one transaction: the rows, their outbox rows, and the rows that were there before. A key that another
 // transaction stores at this moment is in neither part of the answer, because the statement's snapshot is older than its commit.
+// Of new rows only the key comes back: the caller knows the rest.
 const storeSql = `WITH wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::smallint[], $6::integer[], $7::float8[], $8::float8[],
         $9::text[], $10::timestamptz[]) WITH ORDINALITY
@@ -66,13 +65,14 @@ const storeSql = `WITH wanted AS (
         coalesce(assigned_at, now())
     FROM wanted ORDER BY position
     ON CONFLICT DO NOTHING
-    RETURNING ${qualifiedColumns}
+    RETURNING a.experiment_id, a.unit_id
   ), announced AS (
     INSERT INTO exp.assignment_outbox (experiment_id, unit_id) SELECT experiment_id, unit_id FROM added
   )
-  SELECT ${storedColumns}, true AS is_new FROM added
+  SELECT experiment_id, unit_id, NULL::uuid AS variant_id, NULL::smallint AS hash_bucket, NULL::integer AS experiment_version,
+    NULL::float8 AS probability, NULL::float8 AS enrolment_share, NULL AS source, true AS is_new FROM added
   UNION ALL
-  SELECT ${qualifiedColumns}, false
+  SELECT ${storedColumns}, false
   FROM wanted JOIN exp.assignments a ON a.experiment_id = wanted.experiment_id AND a.unit_id = wanted.unit_id`;
 
 const maxAttempts = 5;
@@ -95,6 +95,11 @@ function fromAssignmentRow(row: AssignmentRow): StoredRow {
   };
 }
 
+function toStoredRow(candidate: AssignmentCandidate): StoredRow {
+  const { experimentId, unitId, variantId, bucket, experimentVersion, probability, enrolmentShare, source } = candidate;
+  return { experimentId, unitId, variantId, bucket, experimentVersion, probability, enrolmentShare, source };
+}
+
 export function createPostgresAssignmentStore(pool: Pool): AssignmentStore {
   const readRows = async (keys: readonly AssignmentKey[]): Promise<StoredRow[]> => {
     const { rows } = await pool.query<AssignmentRow>({
@@ -104,7 +109,8 @@ export function createPostgresAssignmentStore(pool: Pool): AssignmentStore {
     });
     return rows.map(fromAssignmentRow);
   };
-  const insertRows = async (candidates: readonly AssignmentCandidate[]): Promise<StoreResult[]> => {
+  const insertRows = async (open: ReadonlyMap<string, AssignmentCandidate>): Promise<Map<string, StoreResult>> => {
+    const candidates = [...open.values()];
     const { rows } = await pool.query<AssignmentRow & { is_new: boolean }>({
       name: 'store-assignments',
       text: storeSql,
@@ -121,7 +127,14 @@ export function createPostgresAssignmentStore(pool: Pool): AssignmentStore {
         candidates.map(({ assignedAt }) => assignedAt ?? null),
       ],
     });
-    return rows.map((row) => ({ stored: fromAssignmentRow(row), isNew: row.is_new }));
+    const results = new Map<string, StoreResult>();
+    for (const row of rows) {
+      const key = keyText({ experimentId: row.experiment_id, unitId: row.unit_id });
+      const candidate = open.get(key);
+      if (row.is_new && candidate !== undefined) results.set(key, { stored: toStoredRow(candidate), isNew: true });
+      else results.set(key, { stored: fromAssignmentRow(row), isNew: false });
+    }
+    return results;
   };
 
   return {
@@ -133,20 +146,18 @@ export function createPostgresAssignmentStore(pool: Pool): AssignmentStore {
       }
       const results = new Map<string, StoreResult>();
       // Every instance inserts in the same order, so two batches with common keys wait for each other and cannot deadlock.
-      let open = [...firsts].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-      for (let attempt = 0; open.length > 0 && attempt < maxAttempts; attempt += 1) {
-        for (const result of await insertRows(open.map(([, candidate]) => candidate))) {
-          results.set(keyText(result.stored), result);
-        }
-        open = open.filter(([key]) => !results.has(key));
-        if (open.length === 0) break;
+      let open = new Map([...firsts].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+      for (let attempt = 0; open.size > 0 && attempt < maxAttempts; attempt += 1) {
+        for (const [key, result] of await insertRows(open)) results.set(key, result);
+        open = new Map([...open].filter(([key]) => !results.has(key)));
+        if (open.size === 0) break;
         // Stored by another writer while our statement ran: its commit is visible to a new statement.
-        for (const stored of await readRows(open.map(([, candidate]) => candidate))) {
+        for (const stored of await readRows([...open.values()])) {
           results.set(keyText(stored), { stored, isNew: false });
         }
-        open = open.filter(([key]) => !results.has(key));
+        open = new Map([...open].filter(([key]) => !results.has(key)));
       }
-      if (open.length > 0) {
+      if (open.size > 0) {
         throw new RetryableError('assignments were stored and erased again while they were read', {
           code: 'dependency-unavailable',
         });

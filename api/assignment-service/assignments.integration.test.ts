@@ -1,9 +1,14 @@
 // Assignments over HTTP on real Postgres: first writer wins, answers stay, refusals name the field.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  addApiKey,
+  definitionOf,
+  type ServiceInstance,
+  startInstance,
+} from '#tests/support/assignment-service-instance.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
-import { addApiKey, definitionOf, type ServiceInstance, startInstance } from './service-instance.ts';
 
 let database: TestDatabase;
 let topics: TestTopics;

@@ -1,11 +1,17 @@
 // Definitions over HTTP on real Postgres: idempotent, protected while running, audited, and known to every instance at once.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
+import {
+  addApiKey,
+  definitionOf,
+  type ServiceInstance,
+  startInstance,
+  testKey,
+} from '#tests/support/assignment-service-instance.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
 import { until } from '#tests/support/poll.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
-import { addApiKey, definitionOf, type ServiceInstance, startInstance, testKey } from './service-instance.ts';
 
 let database: TestDatabase;
 let topics: TestTopics;

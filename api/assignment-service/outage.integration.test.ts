@@ -2,11 +2,17 @@
 
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  addApiKey,
+  definitionOf,
+  type ServiceInstance,
+  startInstance,
+  testKey,
+} from '#tests/support/assignment-service-instance.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
 import { until } from '#tests/support/poll.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
-import { addApiKey, definitionOf, type ServiceInstance, startInstance, testKey } from './service-instance.ts';
 
 let database: TestDatabase;
 let topics: TestTopics;

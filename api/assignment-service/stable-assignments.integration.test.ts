@@ -1,11 +1,17 @@
 // The promise of the service: 10,000 units, 32 connections, two instances, twice, over a restart and a coverage change: nobody differs.
 import { Agent, request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  addApiKey,
+  definitionOf,
+  type ServiceInstance,
+  startInstance,
+  testKey,
+} from '#tests/support/assignment-service-instance.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
 import { until } from '#tests/support/poll.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
-import { addApiKey, definitionOf, type ServiceInstance, startInstance, testKey } from './service-instance.ts';
 
 const unitCount = 10_000;
 const connectionsPerInstance = 16;

@@ -131,6 +131,7 @@ export async function startService(options: {
     assignments: {
       assignUnit: createAssignUnit({
         currentDefinitions: live.current,
+        lookAgain: live.lookAgain,
         assignments: createSharedAccess({ store, metrics, ...config.assignments }),
         cache,
         nowMs: Date.now,

@@ -19,6 +19,8 @@ export type DefinitionIndex = {
   readonly unitTypes: ReadonlySet<string>;
 };
 
+const lookSpacingMs = 200;
+
 export type LiveDefinitions = {
   /** Loads everything, and keeps it fresh until disposed. Rejects when the first load fails. */
   start(): Promise<void>;
@@ -26,6 +28,8 @@ export type LiveDefinitions = {
   current(): DefinitionIndex;
   /** Resolves when everything committed before this call is in memory. */
   refresh(): Promise<void>;
+  /** As `refresh`, for questions that callers can ask as often as they like: calls share reads, no closer together than 200 ms. */
+  lookAgain(): Promise<void>;
   /** Whether the last look at Postgres succeeded, and how long ago the last good one was. */
   state(): { isFresh: boolean; ageSeconds: number };
   [Symbol.asyncDispose](): Promise<void>;
@@ -126,7 +130,20 @@ export function createLiveDefinitions(options: {
     loading = loading.catch(() => undefined).then(load);
     return loading;
   };
-  const lookAgain = async (): Promise<void> => {
+  let nextLook: Promise<void> | undefined;
+  let lastLookAtMs = Number.NEGATIVE_INFINITY;
+  const lookAgain = (): Promise<void> => {
+    nextLook ??= (async () => {
+      const pauseMs = lastLookAtMs + lookSpacingMs - performance.now();
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      lastLookAtMs = performance.now();
+      // From here on a caller may have missed what this read does not see: it waits for the next one.
+      nextLook = undefined;
+      await refresh();
+    })();
+    return nextLook;
+  };
+  const follow = async (): Promise<void> => {
     try {
       await refresh();
     } catch (error) {
@@ -147,7 +164,7 @@ export function createLiveDefinitions(options: {
     };
     // The pool does not watch connections that it has lent: without this, a lost one would end the process.
     client.on('error', release);
-    client.on('notification', () => void lookAgain());
+    client.on('notification', () => void follow());
     try {
       await client.query(`LISTEN ${definitionsChannel}`);
       listener = client;
@@ -158,7 +175,7 @@ export function createLiveDefinitions(options: {
   };
   const keepFresh = async (): Promise<void> => {
     if (listener === undefined) await listen().catch(() => undefined);
-    await lookAgain();
+    await follow();
     schedule();
   };
   const schedule = (): void => {
@@ -176,6 +193,7 @@ export function createLiveDefinitions(options: {
     },
     current: () => index,
     refresh,
+    lookAgain,
     state: () => ({
       isFresh,
       ageSeconds: freshAtMs === 0 ? Number.POSITIVE_INFINITY : (Date.now() - freshAtMs) / 1_000,

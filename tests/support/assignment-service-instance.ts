@@ -1,11 +1,11 @@
 // For tests: instances of the whole service on a test database and test topics, and keys to call them with.
 import type { FastifyInstance } from 'fastify';
+import { type AssignmentServiceSettings, startService } from '#api/assignment-service/start-service.ts';
 import { type ApiKeyScope, apiKeyScopes, hashApiKey } from '#api/authentication.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
 import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
 import type { TestDatabase } from '#tests/support/database.ts';
-import { type AssignmentServiceSettings, startService } from './start-service.ts';
 
 type Answer = { status: number; body: unknown; headers: Record<string, unknown> };
 
