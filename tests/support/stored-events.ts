@@ -1,0 +1,153 @@
+// What the stores hold after a run: events and aggregates in Postgres, the archive as its readers see it, positions against Kafka.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { readEventsSql } from '#domain/archive/archive-layout.ts';
+import type { Kafka } from '#platform/kafka/kafka-client.ts';
+import type { ObjectStore } from '#platform/object-store/object-store.ts';
+import type { Pool } from '#platform/postgres/pool.ts';
+import { inNamespace, topics } from '#schemas/topics.ts';
+
+/** `event_id/event_date`, the identity of an event. */
+export type EventIdentity = string;
+
+/** Identities of all rows of exp.events, sorted. */
+export async function readStoredEvents(pool: Pool): Promise<EventIdentity[]> {
+  const found = await pool.query<{ identity: string }>(
+    `SELECT event_id || '/' || event_date AS identity FROM exp.events ORDER BY 1`,
+  );
+  return found.rows.map(({ identity }) => identity);
+}
+
+export type Archive = {
+  /** Identities that readers see, sorted: through the manifest, the lowest offset of each identity. */
+  readonly events: EventIdentity[];
+  /** Records in the objects, before readers fold them. */
+  readonly records: number;
+  /** Records by Kafka position that are in more than one object. */
+  readonly repeatedPositions: number;
+};
+
+/** Reads the archive as documented for readers, with DuckDB. */
+export async function readArchive(pool: Pool, objectStore: ObjectStore): Promise<Archive> {
+  const manifest = await pool.query<{ object_key: string }>(
+    `SELECT object_key FROM exp.archive_manifest WHERE status = 'committed' AND row_count > 0`,
+  );
+  if (manifest.rows.length === 0) return { events: [], records: 0, repeatedPositions: 0 };
+  const folder = await mkdtemp(join(tmpdir(), 'trialstream-archive-'));
+  const instance = await DuckDBInstance.create(':memory:', { memory_limit: '512MB' });
+  const connection = await instance.connect();
+  try {
+    const paths = await Promise.all(
+      manifest.rows.map(async ({ object_key }, index) => {
+        const path = join(folder, `${index}.parquet`);
+        await writeFile(path, await objectStore.get(object_key));
+        return path;
+      }),
+    );
+    const seen = await connection.runAndReadAll(
+      `SELECT event_id || '/' || event_date::VARCHAR FROM (${readEventsSql(paths)}) ORDER BY 1`,
+    );
+    const files = paths.map((path) => `'${path}'`).join(', ');
+    const counted = await connection.runAndReadAll(
+      `SELECT count(*)::DOUBLE, (count(*) - count(DISTINCT (kafka_partition, kafka_offset)))::DOUBLE FROM read_parquet([${files}])`,
+    );
+    const [records, repeatedPositions] = counted.getRowsJS()[0] as [number, number];
+    return { events: seen.getRowsJS().map(([identity]) => identity as string), records, repeatedPositions };
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** End of the events topic by partition. */
+export async function readLogEnds(kafka: Kafka, namespace: string): Promise<Map<number, bigint>> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const offsets = await admin.fetchTopicOffsets(inNamespace(topics.events.name, namespace));
+    return new Map(offsets.map(({ partition, high }) => [partition, BigInt(high)]));
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** Stored next offsets of a group by partition. */
+export async function readPositions(pool: Pool, group: string): Promise<Map<number, bigint>> {
+  const found = await pool.query<{ kafka_partition: number; next_offset: bigint }>(
+    'SELECT kafka_partition, next_offset FROM exp.consumer_offsets WHERE consumer_group = $1',
+    [group],
+  );
+  return new Map(found.rows.map(({ kafka_partition, next_offset }) => [kafka_partition, next_offset]));
+}
+
+/** Partitions of the archive whose segments do not cover exactly [0, end) one after the other, each said in words. */
+export async function findArchiveGaps(pool: Pool, ends: ReadonlyMap<number, bigint>): Promise<string[]> {
+  const found = await pool.query<{
+    kafka_partition: number;
+    first_offset: bigint;
+    last_offset: bigint;
+    status: string;
+  }>(
+    `SELECT kafka_partition, first_offset, last_offset, status FROM exp.archive_manifest WHERE kind = 'segment'
+     ORDER BY kafka_partition, first_offset`,
+  );
+  const problems: string[] = [];
+  const next = new Map<number, bigint>();
+  for (const { kafka_partition, first_offset, last_offset, status } of found.rows) {
+    if (status !== 'committed') problems.push(`partition ${kafka_partition}: ${first_offset} is ${status}`);
+    const expected = next.get(kafka_partition) ?? 0n;
+    if (first_offset !== expected) problems.push(`partition ${kafka_partition}: ${first_offset} follows ${expected}`);
+    next.set(kafka_partition, last_offset + 1n);
+  }
+  for (const [partition, end] of ends) {
+    if ((next.get(partition) ?? 0n) !== end)
+      problems.push(`partition ${partition} ends at ${next.get(partition)}, the topic at ${end}`);
+  }
+  return problems;
+}
+
+const windowKeys = ['experiment_id', 'variant_id', 'metric_name', 'granularity', 'bucket_start'];
+const unitKeys = ['experiment_id', 'variant_id', 'unit_id', 'metric_name'];
+
+/** Tables of the aggregator: keys, columns equal but for rounding, columns equal exactly. */
+const aggregateTables: readonly (readonly [string, readonly string[], readonly string[], readonly string[]])[] = [
+  ['metric_aggregates', windowKeys, ['sum', 'mean', 'm2'], ['count', 'min', 'max']],
+  ['metric_aggregate_bins', [...windowKeys, 'bin'], [], ['count']],
+  ['first_exposures', ['experiment_id', 'unit_id', 'variant_id'], [], ['first_exposed_at']],
+  ['unit_metrics', unitKeys, ['sum'], ['count', 'min', 'max']],
+  ['unit_pending_metrics', [...unitKeys, 'event_date', 'event_id'], [], ['value', 'event_time']],
+  ['unit_daily_metrics', ['unit_type', 'unit_id', 'metric_name', 'day'], ['sum'], ['count', 'min', 'max']],
+];
+
+/** By table: rows that it holds, and up to five keys of rows that differ from the batch recount of exp.events. */
+export async function compareWithRecount(
+  pool: Pool,
+): Promise<Record<string, { readonly rows: number; readonly different: unknown[] }>> {
+  const recount = await readFile(new URL('../../analytics/recount.sql', import.meta.url), 'utf8');
+  const client = await pool.connect();
+  try {
+    await client.query(recount);
+    const compared: Record<string, { rows: number; different: unknown[] }> = {};
+    for (const [table, keys, close, exact] of aggregateTables) {
+      const differs = [
+        ...exact.map((column) => `a.${column} IS DISTINCT FROM b.${column}`),
+        ...close.map(
+          (column) => `abs(a.${column} - b.${column}) > 1e-9 * greatest(abs(a.${column}), abs(b.${column}), 1)`,
+        ),
+      ];
+      const different = await client.query(
+        `SELECT ${keys.join(', ')} FROM exp.${table} a FULL JOIN pg_temp.recount_${table} b USING (${keys.join(', ')})
+         WHERE a.${exact[0]} IS NULL OR b.${exact[0]} IS NULL OR ${differs.join(' OR ')} LIMIT 5`,
+      );
+      const rows = await client.query<{ count: bigint }>(`SELECT count(*) AS count FROM exp.${table}`);
+      compared[table] = { rows: Number(rows.rows[0]!.count), different: different.rows };
+    }
+    return compared;
+  } finally {
+    // Its temporary views must not reach the next user of the connection.
+    client.release(true);
+  }
+}
