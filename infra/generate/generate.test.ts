@@ -1,0 +1,110 @@
+// Tests of the generators: types, tables and reference files say what the code says, and a stale file is found.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { afterAll, describe, expect, it } from 'vitest';
+import { parseSettings } from '#platform/config/settings.ts';
+import { processSpecs } from '../system/process-specs.ts';
+import { findStale, writeStale } from './generate.ts';
+import { replaceGeneratedPart, toMarkdownTable } from './generated-file.ts';
+import { listProcessSettings } from './process-settings.ts';
+import { toTypeScript } from './record-types.ts';
+import { renderDefault } from './settings-documents.ts';
+import { processTable, topicTable } from './topic-tables.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const processes = await listProcessSettings(root);
+const scratch = mkdtempSync(join(tmpdir(), 'trialstream-generate-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const readReference = (name: string): string => readFileSync(join(root, 'config', `${name}.reference.env`), 'utf8');
+
+describe('record types', () => {
+  it('unwraps unions and keeps numbers of logical types', () => {
+    expect(toTypeScript(['null', 'bytes'])).toBe('null | Buffer');
+    expect(toTypeScript({ type: 'long', logicalType: 'timestamp-millis' })).toBe('number');
+    expect(toTypeScript(['int', 'double'])).toBe('number');
+  });
+
+  it('nests arrays, maps and records', () => {
+    const record = { type: 'record', name: 'Pair', fields: [{ name: 'name', type: 'string' }] };
+    expect(toTypeScript({ type: 'array', items: record })).toBe('{ name: string }[]');
+    expect(toTypeScript({ type: 'array', items: ['null', 'string'] })).toBe('(null | string)[]');
+    expect(toTypeScript({ type: 'map', values: 'double' })).toBe('Record<string, number>');
+  });
+
+  it('refuses a type it does not know', () => {
+    expect(() => toTypeScript('decimal')).toThrow('decimal');
+  });
+});
+
+describe('generated parts of a page', () => {
+  it('replaces only what is between the markers', () => {
+    const page = 'before\n<!-- generated: a -->\nold\n<!-- end generated -->\nafter\n';
+    expect(replaceGeneratedPart(page, 'a', 'new')).toBe(
+      'before\n<!-- generated: a -->\nnew\n<!-- end generated -->\nafter\n',
+    );
+  });
+
+  it('refuses a page without the markers', () => {
+    expect(() => replaceGeneratedPart('nothing', 'a', 'new')).toThrow('generated: a');
+  });
+
+  it('escapes pipes in tables', () => {
+    expect(toMarkdownTable(['a'], [['x|y']])).toContain('x\\|y');
+  });
+
+  it('has the outbox relay in the assignment service and every group with its topic', () => {
+    expect(processTable()).toMatch(/assignment-service .*`exp\.assignments\.v1`, `exp\.definitions\.v1`/);
+    for (const name of ['postgres-sink', 'parquet-archiver', 'metrics-aggregator', 'dataset-builder'])
+      expect(topicTable()).toContain(`group ${name}`);
+  });
+});
+
+describe('settings of the processes', () => {
+  it('covers every process that is started', () => {
+    const names = processes.map(({ name }) => name);
+    for (const spec of processSpecs) expect(names).toContain(spec.name);
+  });
+
+  it.each(processes.map((entry) => [entry.name, entry] as const))(
+    'gives a reference file of %s that parses, with the defaults it documents',
+    (name, { schema, settings }) => {
+      const text = readReference(name);
+      const required = parseSettings(schema, parseEnv(text));
+      expect(required.ok ? [] : required.problems).toEqual([]);
+      const withDefaults = parseSettings(schema, parseEnv(text.replaceAll(/^#([A-Z0-9_]+=)/gm, '$1')));
+      expect(withDefaults).toEqual(required);
+      const named = [...text.matchAll(/^#?([A-Z0-9_]+)=/gm)].map((match) => match[1]);
+      expect(named).toEqual(settings.map((setting) => setting.name));
+    },
+  );
+
+  it('renders defaults so that their own parser reads them back', () => {
+    for (const setting of processes.flatMap((entry) => entry.settings)) {
+      const text = renderDefault(setting);
+      if (text !== undefined) expect(setting.parser.parse(text)).toEqual(setting.defaultValue);
+    }
+  });
+});
+
+describe('freshness', () => {
+  it('names a changed file, a missing one and a leftover, and is content after writing', () => {
+    mkdirSync(join(scratch, 'config'));
+    mkdirSync(join(scratch, 'docs'));
+    writeFileSync(join(scratch, 'docs', 'a.md'), 'one\ntwo\n');
+    writeFileSync(join(scratch, 'config', 'gone.reference.env'), '');
+    const files = [
+      { path: 'docs/a.md', text: 'one\nthree\n' },
+      { path: 'docs/b.md', text: 'b\n' },
+    ];
+    expect(findStale(scratch, files)).toEqual([
+      'docs/a.md:2: expected "three"',
+      'docs/b.md: missing',
+      'config/gone.reference.env: no process of that name',
+    ]);
+    writeStale(scratch, files);
+    expect(findStale(scratch, files)).toEqual([]);
+  });
+});
