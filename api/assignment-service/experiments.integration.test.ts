@@ -62,7 +62,8 @@ const historyOf = async (id: string) =>
 async function assignBoth(key: string, unitId: string, more: object = {}) {
   const body = { unit_type: 'user', unit_id: unitId, requested_experiments: [key], ...more };
   const answers = await Promise.all([service, other].map((instance) => instance.call('POST', '/v1/assignments', body)));
-  return answers.map(({ body: answer }) => {
+  return answers.map(({ status, body: answer }) => {
+    expect(status, JSON.stringify(answer)).toBe(200);
     const { assignments, not_assigned } = answer as {
       assignments: { variant_name: string; reason: string; assigned_variant_id: string | null }[];
       not_assigned: { reason: string }[];

@@ -133,14 +133,13 @@ export function createLiveDefinitions(options: {
   let nextLook: Promise<void> | undefined;
   let lastLookAtMs = Number.NEGATIVE_INFINITY;
   const lookAgain = (): Promise<void> => {
-    nextLook ??= (async () => {
-      const pauseMs = lastLookAtMs + lookSpacingMs - performance.now();
-      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      lastLookAtMs = performance.now();
+    const pauseMs = Math.max(0, lastLookAtMs + lookSpacingMs - performance.now());
+    nextLook ??= new Promise<void>((resolve) => setTimeout(resolve, pauseMs)).then(() => {
       // From here on a caller may have missed what this read does not see: it waits for the next one.
       nextLook = undefined;
-      await refresh();
-    })();
+      lastLookAtMs = performance.now();
+      return refresh();
+    });
     return nextLook;
   };
   const follow = async (): Promise<void> => {
