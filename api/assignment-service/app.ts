@@ -7,8 +7,10 @@ import { isStorableText } from '#domain/event/parse-event.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import { storableTextFormat } from '#producers/definition-store/definition-body.ts';
+import type { DefinitionFeed } from './definition-feed.ts';
 import { handleErrors } from './request-error.ts';
 import { type AssignmentRoutesDeps, assignmentRoutes } from './routes-assignments.ts';
+import { definitionRoutes } from './routes-definitions-stream.ts';
 import { type ExperimentRoutesDeps, experimentRoutes } from './routes-experiments.ts';
 import { operationsRoutes, type Readiness } from './routes-operations.ts';
 
@@ -16,6 +18,7 @@ export type AppDeps = {
   keys: Pick<ApiKeyStore, 'find'>;
   assignments: Omit<AssignmentRoutesDeps, 'keys'>;
   experiments: Omit<ExperimentRoutesDeps, 'keys'>;
+  definitionFeed: DefinitionFeed;
   readiness: () => Readiness;
   metrics: Metrics;
   /** Sets the gauges that are read from state; called before metrics are shown. */
@@ -72,6 +75,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   await app.register(assignmentRoutes, { keys: deps.keys, ...deps.assignments });
   await app.register(experimentRoutes, { keys: deps.keys, ...deps.experiments });
+  await app.register(definitionRoutes, { keys: deps.keys, feed: deps.definitionFeed, metrics: deps.metrics });
   await app.ready();
   return app;
 }

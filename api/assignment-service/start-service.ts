@@ -22,6 +22,7 @@ import { createAssignmentCache } from './assignment-cache.ts';
 import { createPostgresAssignmentStore } from './assignment-store.ts';
 import type { assignmentServiceConfig } from './config.ts';
 import { createDefinitionAccess } from './definition-access.ts';
+import { createDefinitionFeed } from './definition-feed.ts';
 import { createImportAssignments } from './import-assignments.ts';
 import { createSharedAccess } from './shared-access.ts';
 
@@ -59,7 +60,8 @@ export async function startService(options: {
 
   const keys = resources.use(createApiKeyStore({ pool: backgroundPool, log }));
   await keys.start();
-  const live = resources.use(createLiveDefinitions({ pool: backgroundPool, log }));
+  const definitionFeed = createDefinitionFeed();
+  const live = resources.use(createLiveDefinitions({ pool: backgroundPool, log, onChange: definitionFeed.publish }));
   await live.start();
   const definitionsFresh = metrics.gauge(
     'definitions_fresh',
@@ -143,6 +145,7 @@ export async function startService(options: {
     experiments: {
       definitions: createDefinitionAccess({ pool, live, onChanged: definitionRelay.wake }),
     },
+    definitionFeed,
   });
   resources.defer(() => app.close());
   return app;
