@@ -59,6 +59,7 @@ function test(projects: readonly string[]): void {
 check('types', join(bin, 'tsc'), ['-p', '.']);
 check('lint and format', join(bin, 'biome'), ['check', '.']);
 check('boundaries', process.execPath, ['infra/checks/check-boundaries.ts']);
+check('schema compatibility', process.execPath, ['schemas/history/main.ts']);
 check('generated files', process.execPath, ['infra/generate/main.ts', '--check']);
 test(quick ? ['unit'] : ['unit', 'integration', 'integrity']);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
