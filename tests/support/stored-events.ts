@@ -15,9 +15,9 @@ export type EventIdentity = string;
 /** Identities of all rows of exp.events, sorted. */
 export async function readStoredEvents(pool: Pool): Promise<EventIdentity[]> {
   const found = await pool.query<{ identity: string }>(
-    `SELECT event_id || '/' || event_date AS identity FROM exp.events ORDER BY 1`,
+    `SELECT event_id || '/' || event_date AS identity FROM exp.events`,
   );
-  return found.rows.map(({ identity }) => identity);
+  return found.rows.map(({ identity }) => identity).sort();
 }
 
 export type Archive = {
@@ -47,14 +47,15 @@ export async function readArchive(pool: Pool, objectStore: ObjectStore): Promise
       }),
     );
     const seen = await connection.runAndReadAll(
-      `SELECT event_id || '/' || event_date::VARCHAR FROM (${readEventsSql(paths)}) ORDER BY 1`,
+      `SELECT event_id || '/' || event_date::VARCHAR FROM (${readEventsSql(paths)})`,
     );
     const files = paths.map((path) => `'${path}'`).join(', ');
     const counted = await connection.runAndReadAll(
       `SELECT count(*)::DOUBLE, (count(*) - count(DISTINCT (kafka_partition, kafka_offset)))::DOUBLE FROM read_parquet([${files}])`,
     );
     const [records, repeatedPositions] = counted.getRowsJS()[0] as [number, number];
-    return { events: seen.getRowsJS().map(([identity]) => identity as string), records, repeatedPositions };
+    const events = seen.getRowsJS().map(([identity]) => identity as string);
+    return { events: events.sort(), records, repeatedPositions };
   } finally {
     connection.closeSync();
     instance.closeSync();
