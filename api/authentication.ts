@@ -87,6 +87,11 @@ export function createApiKeyStore(options: { pool: Pool; log: Logger; refreshInt
 
 const callers = new WeakMap<FastifyRequest, ApiKey>();
 
+/** The key that made this request, or null for a request that no `requireScope` has let pass. */
+export function findCaller(request: FastifyRequest): ApiKey | null {
+  return callers.get(request) ?? null;
+}
+
 /** The key that made this request; only after `requireScope` let it pass. */
 export function getCaller(request: FastifyRequest): ApiKey {
   const caller = callers.get(request);

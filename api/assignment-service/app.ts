@@ -1,4 +1,5 @@
 // The service as an HTTP application that does not listen yet: routes, validation, errors, documentation, metrics.
+import cors from '@fastify/cors';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -8,10 +9,13 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import { storableTextFormat } from '#producers/definition-store/definition-body.ts';
 import type { DefinitionFeed } from './definition-feed.ts';
+import type { RateLimiter } from './rate-limit.ts';
 import { handleErrors } from './request-error.ts';
+import { limitRequests } from './request-limits.ts';
 import { type AssignmentRoutesDeps, assignmentRoutes } from './routes-assignments.ts';
 import { definitionRoutes } from './routes-definitions-stream.ts';
 import { type ExperimentRoutesDeps, experimentRoutes } from './routes-experiments.ts';
+import { type OfrepRoutesDeps, ofrepRoutes } from './routes-ofrep.ts';
 import { operationsRoutes, type Readiness } from './routes-operations.ts';
 
 export type AppDeps = {
@@ -19,6 +23,10 @@ export type AppDeps = {
   assignments: Omit<AssignmentRoutesDeps, 'keys'>;
   experiments: Omit<ExperimentRoutesDeps, 'keys'>;
   definitionFeed: DefinitionFeed;
+  flags: OfrepRoutesDeps['flags'];
+  rateLimiter: RateLimiter;
+  /** Web pages of these origins may call the service; none may when the list is empty. */
+  corsOrigins: readonly string[];
   readiness: () => Readiness;
   metrics: Metrics;
   /** Sets the gauges that are read from state; called before metrics are shown. */
@@ -68,6 +76,21 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     duration.observe({ route, status: String(reply.statusCode) }, reply.elapsedTime / 1_000);
   });
 
+  const limited = deps.metrics.counter(
+    'http_requests_rate_limited_total',
+    'Requests refused because their key asks too often',
+  );
+  limitRequests(app, { rateLimiter: deps.rateLimiter, onRefused: () => limited.inc() });
+  if (deps.corsOrigins.length > 0) {
+    await app.register(cors, {
+      origin: [...deps.corsOrigins],
+      methods: ['GET', 'POST'],
+      allowedHeaders: ['authorization', 'content-type', 'if-none-match', 'x-api-key'],
+      exposedHeaders: ['etag', 'retry-after'],
+      maxAge: 600,
+    });
+  }
+
   await app.register(operationsRoutes, {
     metrics: deps.metrics,
     measure: deps.measure ?? (() => undefined),
@@ -76,6 +99,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(assignmentRoutes, { keys: deps.keys, ...deps.assignments });
   await app.register(experimentRoutes, { keys: deps.keys, ...deps.experiments });
   await app.register(definitionRoutes, { keys: deps.keys, feed: deps.definitionFeed, metrics: deps.metrics });
+  await app.register(ofrepRoutes, { keys: deps.keys, flags: deps.flags, log: deps.log });
   await app.ready();
   return app;
 }

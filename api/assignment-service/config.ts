@@ -6,13 +6,40 @@ import {
   registrySettings,
   telemetrySettings,
 } from '#platform/config/common-settings.ts';
-import { defineConfig, integer, setting } from '#platform/config/settings.ts';
+import { defineConfig, integer, type Parser, setting } from '#platform/config/settings.ts';
+
+const origins: Parser<readonly string[]> = {
+  expected: 'a comma-separated list of origins such as https://shop.example',
+  parse: (value) => {
+    const entries = value.split(',').map((entry) => entry.trim());
+    return entries.every((entry) => URL.canParse(entry) && new URL(entry).origin === entry) ? entries : undefined;
+  },
+};
 
 export const assignmentServiceConfig = defineConfig({
   kafka: kafkaSettings,
   registry: registrySettings,
   postgres: postgresSettings,
   http: httpSettings,
+  cors: {
+    origins: setting('CORS_ORIGINS', origins, 'Origins whose web pages may call the service; none when absent', {
+      default: [],
+    }),
+  },
+  rateLimit: {
+    requestsPerSecond: setting(
+      'RATE_LIMIT_PER_SECOND',
+      integer({ min: 1, max: 1_000_000 }),
+      'Requests per second that one API key may make of one instance, over time',
+      { default: 10_000 },
+    ),
+    burst: setting(
+      'RATE_LIMIT_BURST',
+      integer({ min: 1, max: 1_000_000 }),
+      'Requests that one API key may make of one instance at once, after a pause',
+      { default: 20_000 },
+    ),
+  },
   assignments: {
     cacheEntries: setting(
       'ASSIGNMENT_CACHE_ENTRIES',

@@ -24,6 +24,8 @@ import type { assignmentServiceConfig } from './config.ts';
 import { createDefinitionAccess } from './definition-access.ts';
 import { createDefinitionFeed } from './definition-feed.ts';
 import { createImportAssignments } from './import-assignments.ts';
+import { createInProcessRateLimiter } from './rate-limit.ts';
+import { createFlagEvaluator } from './routes-ofrep-evaluate.ts';
 import { createSharedAccess } from './shared-access.ts';
 
 export type AssignmentServiceSettings = SettingsOf<(typeof assignmentServiceConfig)['shape']>;
@@ -118,8 +120,19 @@ export async function startService(options: {
   ]);
   const cache = createAssignmentCache(config.assignments.cacheEntries);
   const cacheEntries = metrics.gauge('assignment_cache_entries', 'Stored assignments in memory');
+  const assignUnit = createAssignUnit({
+    currentDefinitions: live.current,
+    lookAgain: live.lookAgain,
+    assignments: createSharedAccess({ store, metrics, ...config.assignments }),
+    cache,
+    nowMs: Date.now,
+    onDecision: (reason, from) => decisions.inc({ reason, from }),
+  });
   const app = await buildApp({
     keys,
+    rateLimiter: createInProcessRateLimiter(config.rateLimit, () => performance.now()),
+    corsOrigins: config.cors.origins,
+    flags: createFlagEvaluator({ assignUnit, currentDefinitions: live.current, lookAgain: live.lookAgain }),
     metrics,
     measure: () => {
       definitionsFresh.set(live.state().isFresh ? 1 : 0);
@@ -131,14 +144,7 @@ export async function startService(options: {
       return { ready: Number.isFinite(ageSeconds), detail: { postgres: isFresh ? 'reachable' : 'away' } };
     },
     assignments: {
-      assignUnit: createAssignUnit({
-        currentDefinitions: live.current,
-        lookAgain: live.lookAgain,
-        assignments: createSharedAccess({ store, metrics, ...config.assignments }),
-        cache,
-        nowMs: Date.now,
-        onDecision: (reason, from) => decisions.inc({ reason, from }),
-      }),
+      assignUnit,
       importAssignments: createImportAssignments({ currentDefinitions: live.current, store, nowMs: Date.now }),
       onStored: assignmentRelay.wake,
     },

@@ -218,5 +218,7 @@ export const errorSchema = Type.Object({
 
 /** The refusals that every route with a key and a body can give, as response schemas. */
 export function errorResponses(...statuses: readonly number[]): Record<number, TSchema> {
-  return Object.fromEntries([400, 401, 403, 413, 415, 500, 503, ...statuses].map((status) => [status, errorSchema]));
+  return Object.fromEntries(
+    [400, 401, 403, 413, 415, 429, 500, 503, ...statuses].map((status) => [status, errorSchema]),
+  );
 }

@@ -36,6 +36,8 @@ export async function startInstance(options: {
   kafka: { brokers: readonly string[]; namespace: string };
   registryUrl: string;
   name?: string;
+  /** Settings that a test is about. */
+  settings?: Partial<Pick<AssignmentServiceSettings, 'cors' | 'rateLimit'>>;
 }): Promise<ServiceInstance> {
   const config: AssignmentServiceSettings = {
     kafka: {
@@ -49,7 +51,10 @@ export async function startInstance(options: {
     postgres: { url: options.database.urlAs('assignment_service'), poolSize: 6 },
     http: { host: '127.0.0.1', port: 0 },
     assignments: { cacheEntries: 10_000, maxBatchItems: 500, concurrentBatches: 2 },
+    cors: { origins: [] },
+    rateLimit: { requestsPerSecond: 100_000, burst: 100_000 },
     telemetry: { logLevel: 'error' },
+    ...options.settings,
   };
   const resources = new AsyncDisposableStack();
   try {
