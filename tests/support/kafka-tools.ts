@@ -8,11 +8,12 @@ export async function runKafkaTool(mainClass: string, args: readonly string[], i
   const command = await kafkaToolCommand(mainClass, args);
   const child = spawn(command.file, command.args, { stdio: ['pipe', 'pipe', 'pipe'] });
   let [output, errors] = ['', ''];
-  child.stdout.on('data', (chunk) => {
-    output += String(chunk);
+  // Decoded as a stream: a character may be split over two chunks.
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output += chunk;
   });
-  child.stderr.on('data', (chunk) => {
-    errors += String(chunk);
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    errors += chunk;
   });
   child.stdin.end(input);
   const [code] = (await once(child, 'close')) as [number | null];
