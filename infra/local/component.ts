@@ -8,6 +8,7 @@ export type Credentials = {
   readonly registryPassword: string;
   readonly objectStoreAccessKey: string;
   readonly objectStoreSecretKey: string;
+  readonly mlflowPassword: string;
 };
 
 /** What a component may use: its own folder and ports, and those of the others. */
@@ -23,6 +24,10 @@ export type ComponentContext = {
   readonly java: () => Promise<JavaArtifacts>;
 };
 
+/** Groups of components that not everybody needs. */
+export const profiles = ['ml'] as const;
+export type Profile = (typeof profiles)[number];
+
 export type CommandSpec = {
   readonly file: string;
   readonly args: readonly string[];
@@ -36,6 +41,8 @@ export type Component<Name extends string = string, Endpoint extends object = ob
   readonly name: Name;
   /** What people see. */
   readonly title: string;
+  /** Runs only when this profile is asked for; always when absent. */
+  readonly profile?: Profile;
   /** Names of components that must be healthy before this one starts. */
   readonly dependsOn: readonly string[];
   /** Wanted ports by name, unique in the stack; `undefined` means any. The one named like the component is its address. */

@@ -23,6 +23,7 @@ export async function readOrMakeCredentials(localDir: string): Promise<Credentia
     registryPassword: secret(),
     objectStoreAccessKey: 'trialstream',
     objectStoreSecretKey: secret(),
+    mlflowPassword: secret(),
     ...known,
   };
   await writeFileAtomically(path, `${JSON.stringify(credentials, null, 2)}\n`);

@@ -1,7 +1,13 @@
 // Ends what a dead supervising process left: its lifelines should have done it, so this waits for them and then makes sure.
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, type ProcessIdentity, tryLock } from './process-lock.mjs';
-import { findStackFile, removeStackFile, type StackFile, supervisorLockPath } from './stack-file.ts';
+import {
+  type ComponentEntry,
+  findStackFile,
+  removeStackFile,
+  type StackFile,
+  supervisorLockPath,
+} from './stack-file.ts';
 
 const graceMs = 35_000;
 
@@ -10,7 +16,7 @@ export function listLeftovers(
   file: Pick<StackFile, 'components'>,
   isRunning: (identity: ProcessIdentity) => boolean = isAlive,
 ): ProcessIdentity[] {
-  return Object.values(file.components).flatMap(({ process }) =>
+  return Object.values<ComponentEntry>(file.components).flatMap(({ process }) =>
     process !== null && isRunning(process) ? [process] : [],
   );
 }

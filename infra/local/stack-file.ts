@@ -2,7 +2,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ComponentName, StackEndpoints } from './components.ts';
+import type { PerComponent, StackEndpoints } from './components.ts';
 import { defaultLocalDir } from './local-dir.ts';
 import { isAlive, type ProcessIdentity } from './process-lock.mjs';
 import { StackError } from './stack-error.ts';
@@ -24,7 +24,7 @@ export type StackFile = {
   readonly supervisor: ProcessIdentity;
   readonly ports: Readonly<Record<string, number>>;
   readonly endpoints: StackEndpoints;
-  readonly components: Readonly<Record<ComponentName, ComponentEntry>>;
+  readonly components: PerComponent<ComponentEntry>;
 };
 
 export const stackFilePath = (localDir: string) => join(localDir, 'stack.json');

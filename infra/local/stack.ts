@@ -1,8 +1,8 @@
 // Starts the local stack as children of this process, gives handles to each component, and leaves nothing behind.
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Component, ComponentContext } from './component.ts';
-import { type ComponentName, components, type StackEndpoints } from './components.ts';
+import type { Component, ComponentContext, Profile } from './component.ts';
+import { type PerComponent, type StackEndpoints, selectComponents } from './components.ts';
 import { readOrMakeCredentials } from './credentials.ts';
 import { ensureJavaArtifacts, type JavaArtifacts } from './java-artifacts.ts';
 import { endLeftovers } from './leftovers.ts';
@@ -23,6 +23,8 @@ export type LocalStackOptions = {
   readonly localDir: string;
   /** default: the well-known ports where free. free: any free ones. Or ports by name, refused when taken; those not named are any free ones. */
   readonly ports?: 'default' | 'free' | Readonly<Record<string, number>>;
+  /** Components beyond those that always run. */
+  readonly profiles?: readonly Profile[];
   /** Lines for a person who waits. */
   readonly onProgress?: (text: string) => void;
   /** A component that ended although nobody stopped it. */
@@ -32,7 +34,7 @@ export type LocalStackOptions = {
 export type LocalStack = AsyncDisposable & {
   readonly localDir: string;
   readonly endpoints: StackEndpoints;
-  readonly components: Readonly<Record<ComponentName, RunningComponent>>;
+  readonly components: PerComponent<RunningComponent>;
   /** Stops every component, dependents first. Data stays. */
   stop(): Promise<void>;
 };
@@ -72,47 +74,47 @@ async function startComponents(
   let java: Promise<JavaArtifacts> | undefined;
   const logDir = join(localDir, 'logs');
   await mkdir(logDir, { recursive: true });
-  const ports = await choosePortsOf(options.ports ?? 'default');
+  const components = selectComponents(options.profiles ?? []);
+  const mapComponents = <Result>(map: (component: Component) => Result): Record<string, Result> =>
+    Object.fromEntries(components.map((component) => [component.name, map(component)]));
+  const ports = await choosePortsOf(components, options.ports ?? 'default');
   const credentials = await readOrMakeCredentials(localDir);
-  const contexts = mapComponents(
-    ({ name }): ComponentContext => ({
-      localDir,
-      dataDir: join(localDir, name),
-      logDir,
-      ports,
-      credentials,
-      onProgress,
-      java: () => (java ??= ensureJavaArtifacts(onProgress)),
-    }),
-  );
-  const endpoints = mapComponents((component) =>
-    component.endpoint(contexts[component.name as ComponentName]),
-  ) as StackEndpoints;
+  const contextOf = ({ name }: Component): ComponentContext => ({
+    localDir,
+    dataDir: join(localDir, name),
+    logDir,
+    ports,
+    credentials,
+    onProgress,
+    java: () => (java ??= ensureJavaArtifacts(onProgress)),
+  });
+  const endpoints = mapComponents((component) => component.endpoint(contextOf(component))) as StackEndpoints;
 
   let phase: StackPhase = 'starting';
   let isGone = false;
   const saveState = () => {
     // While the components are being made there is nothing to tell; after the end the file must stay away.
     if (running === undefined || isGone) return;
-    const handles = running;
-    const entries = mapComponents((component): ComponentEntry => {
-      const handle = handles[component.name as ComponentName];
-      return {
-        process: handle.pid === undefined ? null : (identifyProcess(handle.pid) ?? null),
-        address: `127.0.0.1:${ports[component.name]}`,
-        logPath: handle.logPath,
-      };
-    });
-    writeStackFile({ phase, startedAt, localDir, supervisor, ports, endpoints, components: entries });
+    const entries = Object.fromEntries(
+      [...running].map(([{ name }, { pid, logPath }]): [string, ComponentEntry] => {
+        const identity = pid === undefined ? null : (identifyProcess(pid) ?? null);
+        return [name, { process: identity, address: `127.0.0.1:${ports[name]}`, logPath }];
+      }),
+    );
+    const perComponent = entries as PerComponent<ComponentEntry>;
+    writeStackFile({ phase, startedAt, localDir, supervisor, ports, endpoints, components: perComponent });
   };
-  let running: Record<ComponentName, RunningComponent> | undefined;
-  const handles = mapComponents((component) =>
-    createRunningComponent({
+  let running: ReadonlyMap<Component, RunningComponent> | undefined;
+  const handles = new Map(
+    components.map((component) => [
       component,
-      context: contexts[component.name as ComponentName],
-      onChange: saveState,
-      onUnexpectedEnd: options.onUnexpectedEnd ?? onProgress,
-    }),
+      createRunningComponent({
+        component,
+        context: contextOf(component),
+        onChange: saveState,
+        onUnexpectedEnd: options.onUnexpectedEnd ?? onProgress,
+      }),
+    ]),
   );
   running = handles;
   saveState();
@@ -122,7 +124,11 @@ async function startComponents(
     (stopping ??= (async () => {
       phase = 'stopping';
       saveState();
-      await forEachInOrder(dependentsOf, (component) => handles[component.name as ComponentName].stop());
+      await forEachInOrder(
+        components,
+        ({ name }) => components.filter(({ dependsOn }) => dependsOn.includes(name)).map((dependent) => dependent.name),
+        async (component) => handles.get(component)?.stop(),
+      );
       isGone = true;
       removeStackFile(localDir);
       lock.release();
@@ -132,24 +138,38 @@ async function startComponents(
   try {
     java = ensureJavaArtifacts(onProgress);
     await java;
-    await forEachInOrder(dependenciesOf, async (component) => {
-      const begin = Date.now();
-      onProgress(`${component.title}: starting`);
-      await handles[component.name as ComponentName].start();
-      onProgress(
-        `${component.title}: ready on 127.0.0.1:${ports[component.name]} after ${((Date.now() - begin) / 1000).toFixed(1)} s`,
-      );
-    });
+    await forEachInOrder(
+      components,
+      ({ dependsOn }) => dependsOn,
+      async (component) => {
+        const begin = Date.now();
+        onProgress(`${component.title}: starting`);
+        await handles.get(component)?.start();
+        onProgress(
+          `${component.title}: ready on 127.0.0.1:${ports[component.name]} after ${((Date.now() - begin) / 1000).toFixed(1)} s`,
+        );
+      },
+    );
   } catch (error) {
     await stop();
     throw error;
   }
   phase = 'ready';
   saveState();
-  return { localDir, endpoints, components: handles, stop, [Symbol.asyncDispose]: stop };
+  const byName = Object.fromEntries([...handles].map(([{ name }, handle]) => [name, handle]));
+  return {
+    localDir,
+    endpoints,
+    components: byName as unknown as PerComponent<RunningComponent>,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
 }
 
-async function choosePortsOf(choice: NonNullable<LocalStackOptions['ports']>): Promise<Record<string, number>> {
+async function choosePortsOf(
+  components: readonly Component[],
+  choice: NonNullable<LocalStackOptions['ports']>,
+): Promise<Record<string, number>> {
   const preferred: Record<string, number | undefined> = Object.assign({}, ...components.map(({ ports }) => ports));
   if (choice === 'default') return choosePorts(preferred);
   const asked = choice === 'free' ? {} : choice;
@@ -161,22 +181,10 @@ async function choosePortsOf(choice: NonNullable<LocalStackOptions['ports']>): P
   return choosePorts(Object.fromEntries(Object.keys(preferred).map((name) => [name, asked[name]])));
 }
 
-function mapComponents<Result>(map: (component: Component) => Result): Record<ComponentName, Result> {
-  return Object.fromEntries(components.map((component) => [component.name, map(component)])) as Record<
-    ComponentName,
-    Result
-  >;
-}
-
-const dependenciesOf = (component: Component): readonly string[] => component.dependsOn;
-const dependentsOf = (component: Component): readonly string[] =>
-  components
-    .filter(({ dependsOn }) => (dependsOn as readonly string[]).includes(component.name))
-    .map(({ name }) => name);
-
 // Runs the step for every component, each after those that `after` names. Waits for all, also when one fails, so that a failed
 // start does not leave another one half way.
 async function forEachInOrder(
+  components: readonly Component[],
   after: (component: Component) => readonly string[],
   step: (component: Component) => Promise<void>,
 ): Promise<void> {

@@ -5,7 +5,7 @@ import { type ComponentName, components } from './components.ts';
 import { readOrMakeCredentials } from './credentials.ts';
 import { ensureJavaArtifacts } from './java-artifacts.ts';
 import { isAlive } from './process-lock.mjs';
-import type { StackFile } from './stack-file.ts';
+import type { ComponentEntry, StackFile } from './stack-file.ts';
 
 /** healthy: it answered; failing: its program runs but does not answer properly; down: its program does not run. */
 export type ComponentState = 'healthy' | 'failing' | 'down';
@@ -32,18 +32,22 @@ export async function checkComponents(file: StackFile): Promise<ComponentStatus[
     java: () => ensureJavaArtifacts(),
   });
   return Promise.all(
-    components.map(async (component: Component): Promise<ComponentStatus> => {
-      const name = component.name as ComponentName;
-      const entry = file.components[name];
-      const seen = { component: name, address: entry.address, logPath: entry.logPath };
-      if (entry.process === null || !isAlive(entry.process)) return { ...seen, state: 'down', pid: null };
-      const { pid } = entry.process;
-      return component.check(contextOf(component)).then(
-        () => ({ ...seen, state: 'healthy', pid }),
-        (error: Error) => ({ ...seen, state: 'failing', pid, problem: error.message }),
-      );
+    (components as readonly Component[]).flatMap((component) => {
+      const entry = file.components[component.name as ComponentName];
+      return entry === undefined ? [] : [statusOf(component, entry)];
     }),
   );
+
+  async function statusOf(component: Component, entry: ComponentEntry): Promise<ComponentStatus> {
+    const name = component.name as ComponentName;
+    const seen = { component: name, address: entry.address, logPath: entry.logPath };
+    if (entry.process === null || !isAlive(entry.process)) return { ...seen, state: 'down', pid: null };
+    const { pid } = entry.process;
+    return component.check(contextOf(component)).then(
+      () => ({ ...seen, state: 'healthy', pid }),
+      (error: Error) => ({ ...seen, state: 'failing', pid, problem: error.message }),
+    );
+  }
 }
 
 export function formatTable(rows: readonly (readonly string[])[]): string {
@@ -74,13 +78,14 @@ export function describeStatus(statuses: readonly ComponentStatus[]): string {
 
 /** The addresses that a person pastes into a client. Passwords stay in stack.json, which only its owner can read. */
 export function describeEndpoints({ endpoints, localDir }: StackFile): string {
-  const { kafka, schemaRegistry, objectStore, postgres } = endpoints;
+  const { kafka, schemaRegistry, objectStore, postgres, mlflow } = endpoints;
   return [
     formatTable([
       ['Kafka', kafka.brokers.join(',')],
       ['Schema registry', schemaRegistry.url],
       ['Object store (S3)', `${objectStore.endpoint} bucket ${objectStore.objectStoreBucket}`],
       ['Postgres', `${postgres.host}:${postgres.port} database ${postgres.database}`],
+      ...(mlflow === undefined ? [] : [['MLflow', mlflow.url]]),
     ]),
     `Credentials and everything else: ${localDir}/stack.json`,
   ].join('\n');

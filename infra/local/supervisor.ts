@@ -1,5 +1,6 @@
 // The process behind `npm run up`: starts the stack, tells its parent, and keeps it until it is told to stop.
 
+import { profiles } from './component.ts';
 import { type LocalStack, startLocalStack } from './stack.ts';
 import { describeError } from './stack-error.ts';
 
@@ -8,7 +9,7 @@ export type SupervisorMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly text: string };
 
-const localDir = process.argv[2];
+const [localDir, ...wantedProfiles] = process.argv.slice(2);
 if (localDir === undefined || process.send === undefined) {
   console.error('supervisor.ts is started by up.ts');
   process.exit(2);
@@ -38,6 +39,7 @@ process.on('disconnect', () => {
 try {
   stack = await startLocalStack({
     localDir,
+    profiles: profiles.filter((profile) => wantedProfiles.includes(profile)),
     onProgress: (text) => {
       log(text);
       tell({ kind: 'progress', text });

@@ -1,21 +1,24 @@
-// `npm run up`: starts the local stack in the background and returns when every component is healthy.
+// `npm run up`: starts the local stack in the background and returns when every component is healthy; `--profile ml` adds MLflow.
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Profile, profiles } from './component.ts';
+import { selectComponents } from './components.ts';
 import { cleanUp } from './leftovers.ts';
 import { defaultLocalDir } from './local-dir.ts';
-import { describeError } from './stack-error.ts';
-import { findStack, readStack } from './stack-file.ts';
+import { describeError, StackError } from './stack-error.ts';
+import { findStack, readStack, type StackFile } from './stack-file.ts';
 import { describeEndpoints } from './status-report.ts';
 import type { SupervisorMessage } from './supervisor.ts';
 
 const supervisorFile = fileURLToPath(new URL('supervisor.ts', import.meta.url));
 
-function startSupervisor(localDir: string): Promise<SupervisorMessage> {
+function startSupervisor(localDir: string, wanted: readonly Profile[]): Promise<SupervisorMessage> {
   mkdirSync(join(localDir, 'logs'), { recursive: true });
   const log = openSync(join(localDir, 'logs', 'supervisor.log'), 'a');
-  const supervisor = spawn(process.execPath, [...process.execArgv, supervisorFile, localDir], {
+  const supervisor = spawn(process.execPath, [...process.execArgv, supervisorFile, localDir, ...wanted], {
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],
   });
@@ -40,13 +43,33 @@ function startSupervisor(localDir: string): Promise<SupervisorMessage> {
   });
 }
 
+function parseProfiles(): Profile[] {
+  const { values } = parseArgs({ options: { profile: { type: 'string', multiple: true, default: [] } } });
+  return values.profile.map((name) => {
+    const profile = profiles.find((known) => known === name);
+    if (profile === undefined) throw new StackError(`There is no profile ${name}: known are ${profiles.join(', ')}.`);
+    return profile;
+  });
+}
+
+function refuseMissing({ components }: StackFile, wanted: readonly Profile[]): void {
+  const missing = selectComponents(wanted).filter(({ name }) => !(name in components));
+  if (missing.length === 0) return;
+  const titles = missing.map(({ title }) => title).join(', ');
+  throw new StackError(
+    `The stack that runs does not have ${titles}: stop it with "npm run down" and start it again with this profile.`,
+  );
+}
+
 const localDir = defaultLocalDir();
 try {
+  const wanted = parseProfiles();
   const known = findStack(localDir);
   if (known !== null) {
+    refuseMissing(known, wanted);
     console.log(`Already running since ${known.startedAt}.\n${describeEndpoints(known)}`);
   } else {
-    const outcome = await startSupervisor(localDir);
+    const outcome = await startSupervisor(localDir, wanted);
     if (outcome.kind === 'failed') {
       await cleanUp(localDir);
       console.error(outcome.text);
