@@ -9,7 +9,7 @@ import { createDefinitionFeed } from './definition-feed.ts';
 
 const indexOf = (...experiments: Experiment[]) =>
   createDefinitionIndex(
-    experiments.map((experiment) => ({ experiment, updatedAt: new Date(0) })),
+    experiments.map((experiment) => ({ experiment, updatedAtMs: 0 })),
     compileExperiment,
   );
 const one = sampleExperiment();
