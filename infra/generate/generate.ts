@@ -24,9 +24,10 @@ function readCommitted(root: string, path: string): string | undefined {
   }
 }
 
-/** Reference files of processes that no longer exist. */
+/** Reference files of processes that no longer exist; none when the files are not about processes. */
 function findLeftovers(root: string, files: readonly GeneratedFile[]): string[] {
-  const wanted = new Set(files.map(({ path }) => path));
+  const wanted = new Set(files.map(({ path }) => path).filter((path) => path.startsWith('config/')));
+  if (wanted.size === 0) return [];
   return readdirSync(join(root, 'config'))
     .filter((file) => file.endsWith('.reference.env'))
     .map((file) => `config/${file}`)

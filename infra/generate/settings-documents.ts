@@ -42,6 +42,7 @@ function exampleFor(process: string, setting: Setting<unknown>): string {
 
 function describeNeed(setting: Setting<unknown>): string {
   const fallback = renderDefault(setting);
+  if (fallback === '') return 'default none';
   if (fallback !== undefined) return `default \`${fallback}\``;
   return setting.optional ? 'optional' : '**required**';
 }
