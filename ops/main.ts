@@ -9,6 +9,10 @@ import {
 } from '#platform/config/settings.ts';
 import { describeError } from '#platform/errors.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
+import { addClusterCommands } from './cluster/commands.ts';
+import type { CommandLine } from './command-line/command-line.ts';
+import { confirmByName } from './command-line/confirmation.ts';
+import { addDeadLetterCommands } from './dead-letters/commands.ts';
 import { applyCatalogue, applyMigrations, registerSchemas } from './deploy.ts';
 import { deployConfig } from './deploy-config.ts';
 
@@ -49,19 +53,18 @@ program
     print(applied.length === 0 ? 'migrations: up to date' : `migrations: applied ${applied.join(', ')}`);
   });
 
-program
-  .command('topics')
-  .description('create missing topics of the catalogue and show differences')
-  .action(async () => {
-    const config = settingsOf(deployConfig);
-    const { created, differences } = await applyCatalogue(
-      config,
-      createLogger({ service: 'ops', level: config.telemetry.logLevel }),
-    );
-    print(created.length === 0 ? 'topics: all exist' : `topics: created ${created.join(', ')}`);
-    for (const { topic, setting, found, expected } of differences)
-      print(`topics: ${topic} has ${setting}=${found}, the catalogue says ${expected}`);
-  });
+const commandLine: CommandLine = {
+  settingsOf,
+  print,
+  note: (text) => void process.stderr.write(`${text}\n`),
+  reportProblems: () => {
+    process.exitCode = 1;
+  },
+  confirm: (name, { yes }) => confirmByName(name, { yes, input: process.stdin, output: process.stderr }),
+  actor: process.env.OPS_ACTOR ?? process.env.USER ?? 'unknown',
+};
+addClusterCommands(program, commandLine);
+addDeadLetterCommands(program, commandLine);
 
 try {
   await program.parseAsync();

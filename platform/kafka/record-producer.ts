@@ -3,7 +3,8 @@ import kafkajs, { type Kafka, type Producer } from 'kafkajs';
 import { classifyError, FatalError, RetryableError } from '#platform/errors.ts';
 
 export type OutgoingRecord = {
-  key: string | Buffer;
+  /** Null only when a record without a key is sent on as it was. */
+  key: string | Buffer | null;
   value: Buffer | null;
   headers?: Readonly<Record<string, string | Buffer>>;
 };

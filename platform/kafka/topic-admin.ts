@@ -16,30 +16,17 @@ function configOf(topic: Topic): { name: string; value: string }[] {
 }
 
 /**
- * Creates missing topics and returns the names created and the differences of existing ones, which are never changed silently.
- * @throws FatalError when an existing topic has another number of partitions: that needs a new topic version and a drain.
+ * Which topics of the catalogue are missing, and where existing ones differ from it. Changes nothing. Another number of
+ * partitions is a difference in `partitions`.
  */
-export async function applyTopics(options: {
+export async function findTopicDifferences(options: {
   admin: Admin;
   catalogue: readonly Topic[];
   namespace: string | undefined;
-  replicationFactor: number;
-}): Promise<{ created: string[]; differences: TopicDifference[] }> {
-  const { admin, namespace, replicationFactor } = options;
+}): Promise<{ missing: Topic[]; differences: TopicDifference[] }> {
+  const { admin, namespace } = options;
   const existing = new Set(await admin.listTopics());
   const wanted = options.catalogue.map((topic) => ({ topic, name: inNamespace(topic.name, namespace) }));
-  const missing = wanted.filter(({ name }) => !existing.has(name));
-  if (missing.length > 0) {
-    await admin.createTopics({
-      waitForLeaders: true,
-      topics: missing.map(({ topic, name }) => ({
-        topic: name,
-        numPartitions: topic.partitions,
-        replicationFactor,
-        configEntries: configOf(topic),
-      })),
-    });
-  }
   const present = wanted.filter(({ name }) => existing.has(name));
   const differences: TopicDifference[] = [];
   if (present.length > 0) {
@@ -47,10 +34,8 @@ export async function applyTopics(options: {
     for (const { name, partitions } of metadata.topics) {
       const expected = present.find((entry) => entry.name === name)!.topic.partitions;
       if (partitions.length !== expected) {
-        throw new FatalError(
-          `topic ${name} has ${partitions.length} partitions and the catalogue says ${expected}: a partition count never changes, make a new topic version`,
-          { code: 'config-invalid' },
-        );
+        const [found, wants] = [String(partitions.length), String(expected)];
+        differences.push({ topic: name, setting: 'partitions', found, expected: wants });
       }
     }
     const described = await admin.describeConfigs({
@@ -65,5 +50,39 @@ export async function applyTopics(options: {
       }
     }
   }
-  return { created: missing.map(({ name }) => name), differences };
+  return { missing: wanted.filter(({ name }) => !existing.has(name)).map(({ topic }) => topic), differences };
+}
+
+/**
+ * Creates missing topics and returns the names created and the differences of existing ones, which are never changed silently.
+ * @throws FatalError when an existing topic has another number of partitions: that needs a new topic version and a drain.
+ */
+export async function applyTopics(options: {
+  admin: Admin;
+  catalogue: readonly Topic[];
+  namespace: string | undefined;
+  replicationFactor: number;
+}): Promise<{ created: string[]; differences: TopicDifference[] }> {
+  const { admin, namespace, replicationFactor } = options;
+  const { missing, differences } = await findTopicDifferences(options);
+  const repartitioned = differences.find(({ setting }) => setting === 'partitions');
+  if (repartitioned !== undefined) {
+    throw new FatalError(
+      `topic ${repartitioned.topic} has ${repartitioned.found} partitions and the catalogue says ${repartitioned.expected}: a partition count never changes, make a new topic version`,
+      { code: 'config-invalid' },
+    );
+  }
+  const created = missing.map((topic) => ({ topic, name: inNamespace(topic.name, namespace) }));
+  if (created.length > 0) {
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: created.map(({ topic, name }) => ({
+        topic: name,
+        numPartitions: topic.partitions,
+        replicationFactor,
+        configEntries: configOf(topic),
+      })),
+    });
+  }
+  return { created: created.map(({ name }) => name), differences };
 }

@@ -1,0 +1,55 @@
+// `ops lag | groups | topics | doctor`: how the system is, read-only.
+import type { Command } from 'commander';
+import type { CommandLine } from '../command-line/command-line.ts';
+import { toJson } from '../command-line/output.ts';
+import { openArchiveCluster, openCluster } from './cluster.ts';
+import { archiveConfig, clusterConfig } from './cluster-config.ts';
+import { formatFindings, runDoctor } from './doctor.ts';
+import { formatGroups, readGroups } from './groups.ts';
+import { formatLag, readLag } from './lag.ts';
+import { formatTopics, readTopics } from './topics.ts';
+
+export function addClusterCommands(program: Command, line: CommandLine): void {
+  program
+    .command('lag')
+    .description('how far each consumer group is behind, in records and seconds')
+    .option('--partitions', 'each partition', false)
+    .option('--json', 'one JSON object', false)
+    .action(async (options: { partitions: boolean; json: boolean }) => {
+      await using resources = new AsyncDisposableStack();
+      const report = await readLag(openCluster(line.settingsOf(clusterConfig), resources));
+      line.print(options.json ? toJson(report) : formatLag(report, options));
+    });
+
+  program
+    .command('groups')
+    .description('members of each consumer group, their hosts and partitions')
+    .option('--json', 'one JSON array', false)
+    .action(async (options: { json: boolean }) => {
+      await using resources = new AsyncDisposableStack();
+      const reports = await readGroups(openCluster(line.settingsOf(clusterConfig), resources));
+      line.print(options.json ? toJson(reports) : formatGroups(reports));
+    });
+
+  program
+    .command('topics')
+    .description('topics of the catalogue and where the cluster differs ("deploy" creates missing ones)')
+    .option('--json', 'one JSON array', false)
+    .action(async (options: { json: boolean }) => {
+      await using resources = new AsyncDisposableStack();
+      const reports = await readTopics(openCluster(line.settingsOf(clusterConfig), resources));
+      line.print(options.json ? toJson(reports) : formatTopics(reports));
+      if (reports.some(({ exists, differences }) => !exists || differences.length > 0)) line.reportProblems();
+    });
+
+  program
+    .command('doctor')
+    .description('check everything and say what to do')
+    .option('--json', 'one JSON array', false)
+    .action(async (options: { json: boolean }) => {
+      await using resources = new AsyncDisposableStack();
+      const findings = await runDoctor(openArchiveCluster(line.settingsOf(archiveConfig), resources));
+      line.print(options.json ? toJson(findings) : formatFindings(findings));
+      if (findings.some(({ state }) => state === 'problem')) line.reportProblems();
+    });
+}

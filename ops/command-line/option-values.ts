@@ -1,0 +1,33 @@
+// Values of command-line options: text in, typed value out, with a message that says what was expected.
+import { InvalidArgumentError } from 'commander';
+
+const instantPattern = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2}))?$/;
+
+/** An instant with its zone, or a calendar day, which is its start in UTC. */
+export function parseInstant(text: string): Date {
+  const time = instantPattern.test(text) ? new Date(text) : undefined;
+  if (
+    time === undefined ||
+    Number.isNaN(time.getTime()) ||
+    (text.length === 10 && !time.toISOString().startsWith(text))
+  )
+    throw new InvalidArgumentError(
+      'expected a time with its zone such as 2026-01-05T14:00:00Z, or a day such as 2026-01-05',
+    );
+  return time;
+}
+
+export function parsePositiveInteger(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value === 0)
+    throw new InvalidArgumentError('expected a positive integer');
+  return value;
+}
+
+/** Kafka partitions: `3` or `0,4,7`. */
+export function parsePartitions(text: string): number[] {
+  const parts = text.split(',');
+  if (!parts.every((part) => /^\d{1,6}$/.test(part)))
+    throw new InvalidArgumentError('expected partition numbers such as 3 or 0,4,7');
+  return [...new Set(parts.map(Number))].sort((a, b) => a - b);
+}
