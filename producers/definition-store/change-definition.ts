@@ -1,23 +1,25 @@
 // Changes of definitions by the rules of the domain, in the caller's transaction: apply a whole definition, set coverage, run a command.
 import { parseBasisPoints } from '#domain/assignment/basis-points.ts';
+import type { DefinitionBody, DefinitionFieldProblem } from '#domain/definitions/definition-body.ts';
+import { capAtStart, planDefinition, toFieldProblems } from '#domain/definitions/plan-definition.ts';
 import { type DefinitionChange, diffDefinitions } from '#domain/experiment/definition-diff.ts';
-import { planEdit, planIteration } from '#domain/experiment/edit-rules.ts';
+import { planEdit } from '#domain/experiment/edit-rules.ts';
 import { type Experiment, policyVersionIdIn } from '#domain/experiment/experiment.ts';
 import { type LifecycleCommand, planLifecycleCommand } from '#domain/experiment/lifecycle.ts';
 import { listLayerConflicts } from '#domain/experiment/validate-experiment.ts';
-import {
-  type DefinitionBody,
-  type DefinitionDefaults,
-  type DefinitionFieldProblem,
-  parseDefinition,
-  toWireField,
-} from './definition-body.ts';
 import { type Connection, listDefinitions, listIterations, selectCurrentIteration } from './definition-rows.ts';
+import { readProductionRecord } from './policy-rows.ts';
 import { type ChangeAuthor, saveExperiment } from './save-experiment.ts';
 
 /** What became of a change. Only `created` and `changed` wrote anything. */
 export type ChangeResult =
-  | { readonly status: 'created' | 'changed' | 'unchanged'; readonly experiment: Experiment }
+  | {
+      readonly status: 'created' | 'changed' | 'unchanged';
+      readonly experiment: Experiment;
+      readonly changes: readonly DefinitionChange[];
+      /** What was done otherwise than asked, and why. */
+      readonly notes: readonly string[];
+    }
   /** The request itself is wrong. */
   | { readonly status: 'invalid'; readonly problems: readonly DefinitionFieldProblem[] }
   /** The request is well-formed, and the state of the experiment forbids it. */
@@ -27,12 +29,15 @@ export type ChangeResult =
 
 type Plan =
   | { readonly status: 'unchanged' }
-  | { readonly status: 'allowed'; readonly next: Experiment; readonly changes?: readonly DefinitionChange[] }
+  | {
+      readonly status: 'allowed';
+      readonly next: Experiment;
+      readonly changes?: readonly DefinitionChange[];
+      readonly notes?: readonly string[];
+    }
   | { readonly status: 'refused'; readonly problems: readonly DefinitionFieldProblem[] };
 
 const refused = (field: string, message: string) => ({ status: 'refused' as const, problems: [{ field, message }] });
-const toFields = (problems: readonly { path: string; message: string }[]): DefinitionFieldProblem[] =>
-  problems.map(({ path, message }) => ({ field: toWireField(path), message }));
 
 /** One writer per key at a time, also before the first row of the key exists. Held until the transaction ends. */
 async function lockKey(tx: Connection, key: string): Promise<void> {
@@ -65,35 +70,6 @@ async function findLayerProblems(tx: Connection, experiment: Experiment): Promis
     : [{ field: 'layer', message: `the range overlaps that of ${conflicts.join(', ')} in the same layer` }];
 }
 
-/** A definition starts a draft and does no more: later changes of status are transitions, which repeating it never undoes. */
-function withStatus(planned: Experiment, wanted: DefinitionBody['status']): Experiment {
-  if (wanted !== 'running' || planned.status !== 'draft') return planned;
-  const plan = planLifecycleCommand(planned, { kind: 'start' });
-  // Part of the same change: one version, not two.
-  return plan.status === 'allowed' ? { ...plan.next, version: planned.version } : planned;
-}
-
-function planDefinition(body: DefinitionBody, edited: Experiment, iterations: readonly Experiment[]): Plan {
-  const current = iterations.find(({ iteration }) => iteration === edited.iteration);
-  if (current !== undefined) {
-    const edit = planEdit(current, edited);
-    if (edit.status === 'refused') return { status: 'refused', problems: toFields(edit.problems) };
-    const base = edit.status === 'allowed' ? edit.next : { ...current, version: current.version + 1 };
-    const next = withStatus(base, body.status);
-    const changes = diffDefinitions({ ...current, version: next.version }, next);
-    return changes.length === 0 ? { status: 'unchanged' } : { status: 'allowed', next, changes };
-  }
-  const latest = iterations.at(-1);
-  if (latest !== undefined) {
-    const plan = planIteration(latest, edited);
-    if (plan.status !== 'allowed') {
-      return plan.status === 'refused' ? { status: 'refused', problems: toFields(plan.problems) } : plan;
-    }
-  }
-  const next = withStatus(edited, body.status);
-  return { status: 'allowed', next, changes: diffDefinitions(latest ?? {}, next) };
-}
-
 /**
  * Creates or edits an experiment so that it is as the body says. Repeating a body changes nothing. What the body leaves out of
  * status and coverage stays as it is; everything else that it leaves out gets its default.
@@ -105,35 +81,20 @@ export async function applyDefinition(
 ): Promise<ChangeResult> {
   await lockKey(tx, body.key);
   const iterations = (await listIterations(tx, body.key)).map(({ experiment }) => experiment);
-  const latest = iterations.at(-1);
-  const number = body.iteration ?? latest?.iteration ?? 1;
-  const current = iterations.find(({ iteration }) => iteration === number);
-  const defaults: DefinitionDefaults = {
-    iteration: number,
-    version: current?.version ?? 1,
-    status: current?.status ?? 'draft',
-    serving: current?.serving ?? { mode: 'as_assigned' },
-    coverage: current?.coverage ?? 10_000,
-    storeRequired: current?.storeRequired ?? false,
-  };
-  const parsed = parseDefinition(body, defaults);
-  if (!parsed.ok) return { status: 'invalid', problems: parsed.problems };
-  const plan = planDefinition(body, parsed.experiment, iterations);
-  if (plan.status === 'refused') return plan;
-  if (plan.status === 'unchanged') return { status: 'unchanged', experiment: current ?? parsed.experiment };
-  const unknownReferences = await findReferenceProblems(tx, plan.next);
+  const named = body.variants.flatMap(({ config }) => config?.policy_version_id ?? []);
+  const plan = planDefinition(body, iterations, await readProductionRecord(tx, named));
+  if (plan.status === 'invalid' || plan.status === 'refused') return plan;
+  const { current, notes } = plan;
+  if (plan.status === 'unchanged') return { status: 'unchanged', experiment: plan.current, changes: [], notes };
+  const { next, changes } = plan;
+  const unknownReferences = await findReferenceProblems(tx, next);
   if (unknownReferences.length > 0) return { status: 'invalid', problems: unknownReferences };
-  const layerProblems = await findLayerProblems(tx, plan.next);
+  const layerProblems = await findLayerProblems(tx, next);
   if (layerProblems.length > 0) return { status: 'refused', problems: layerProblems };
-  const saved = await saveExperiment(tx, {
-    current: current ?? null,
-    next: plan.next,
-    action: current === undefined ? 'experiment.create' : 'experiment.edit',
-    changes: plan.changes ?? [],
-    author,
-  });
+  const action = current === null ? 'experiment.create' : 'experiment.edit';
+  const saved = await saveExperiment(tx, { current, next, action, changes, author });
   if (!saved) return { status: 'stale', version: current?.version ?? 0 };
-  return { status: current === undefined ? 'created' : 'changed', experiment: plan.next };
+  return { status: current === null ? 'created' : 'changed', experiment: next, changes, notes };
 }
 
 type Target = { readonly keyOrId: string; readonly expectedVersion: number; readonly author: ChangeAuthor };
@@ -143,7 +104,7 @@ async function changeCurrent(
   tx: Connection,
   { keyOrId, expectedVersion, author }: Target,
   action: string,
-  planChange: (current: Experiment) => Plan,
+  planChange: (current: Experiment) => Plan | Promise<Plan>,
 ): Promise<ChangeResult> {
   const findCurrent = async (): Promise<Experiment | null> =>
     selectCurrentIteration((await listIterations(tx, keyOrId)).map(({ experiment }) => experiment));
@@ -153,12 +114,13 @@ async function changeCurrent(
   const current = await findCurrent();
   if (current === null) return { status: 'unknown' };
   if (current.version !== expectedVersion) return { status: 'stale', version: current.version };
-  const plan = planChange(current);
+  const plan = await planChange(current);
   if (plan.status === 'refused') return plan;
-  if (plan.status === 'unchanged') return { status: 'unchanged', experiment: current };
+  if (plan.status === 'unchanged') return { status: 'unchanged', experiment: current, changes: [], notes: [] };
   const changes = plan.changes ?? diffDefinitions({ ...current, version: plan.next.version }, plan.next);
   const saved = await saveExperiment(tx, { current, next: plan.next, action, changes, author });
-  return saved ? { status: 'changed', experiment: plan.next } : { status: 'stale', version: current.version };
+  if (!saved) return { status: 'stale', version: current.version };
+  return { status: 'changed', experiment: plan.next, changes, notes: plan.notes ?? [] };
 }
 
 /** Sets the coverage; `coverage` is a share (0..1) with at most four decimals. */
@@ -169,7 +131,7 @@ export async function applyCoverage(tx: Connection, target: Target & { coverage:
   }
   return changeCurrent(tx, target, 'experiment.coverage', (current) => {
     const plan = planEdit(current, { ...current, coverage: parsed.basisPoints });
-    return plan.status === 'refused' ? { status: 'refused', problems: toFields(plan.problems) } : plan;
+    return plan.status === 'refused' ? { status: 'refused', problems: toFieldProblems(plan.problems) } : plan;
   });
 }
 
@@ -178,10 +140,14 @@ export async function applyLifecycleCommand(
   tx: Connection,
   target: Target & { field: string; commandFor: (current: Experiment) => LifecycleCommand | DefinitionFieldProblem },
 ): Promise<ChangeResult> {
-  return changeCurrent(tx, target, 'experiment.transition', (current) => {
+  return changeCurrent(tx, target, 'experiment.transition', async (current) => {
     const command = target.commandFor(current);
     if ('message' in command) return { status: 'refused', problems: [command] };
     const plan = planLifecycleCommand(current, command);
-    return plan.status === 'refused' ? refused(target.field, plan.message) : plan;
+    if (plan.status === 'refused') return refused(target.field, plan.message);
+    if (plan.status === 'unchanged' || command.kind !== 'start') return plan;
+    const named = plan.next.variants.flatMap(({ config }) => policyVersionIdIn(config) ?? []);
+    const { experiment, notes } = capAtStart(plan.next, await readProductionRecord(tx, named));
+    return { status: 'allowed', next: experiment, notes };
   });
 }

@@ -1,0 +1,150 @@
+// The definitions of several files as one set: keys filled in, references to policy versions resolved, duplicates refused.
+import { policyIdOf, policyVersionIdOf } from '#domain/assignment/deterministic-ids.ts';
+import { asPolicyVersionId, type PolicyVersionId } from '#domain/experiment/ids.ts';
+import type { JsonObject } from '#domain/targeting/condition.ts';
+import type { DefinitionBody } from './definition-body.ts';
+import type { DefinitionFile, ExperimentEntry, PolicyEntry } from './file-schema.ts';
+import { formatPolicyVersion, type Policy, type PolicyVersion } from './policy.ts';
+import { formatPath, type LocatedProblem, type PathPart, type YamlSource } from './yaml-source.ts';
+
+/** Makes a problem of one entry: `field` is a path below it, such as `variants[0].allocation`. */
+export type ProblemAt = (field: string, message: string) => LocatedProblem;
+
+export type DefinedPolicy = { readonly policy: Policy; readonly problemAt: ProblemAt };
+export type DefinedExperiment = {
+  readonly body: DefinitionBody;
+  readonly references: readonly { readonly policyVersionId: PolicyVersionId; readonly field: string }[];
+  readonly problemAt: ProblemAt;
+};
+
+export type DefinitionSet = {
+  readonly policies: readonly DefinedPolicy[];
+  readonly experiments: readonly DefinedExperiment[];
+};
+
+export type DefinitionSetResult =
+  | { readonly ok: true; readonly set: DefinitionSet }
+  | { readonly ok: false; readonly problems: readonly LocatedProblem[] };
+
+export type SourceFile = { readonly source: YamlSource; readonly content: DefinitionFile };
+
+/** Puts checked files together. `isStored` tells of policy versions that the files may refer to without defining them. */
+export function createDefinitionSet(
+  files: readonly SourceFile[],
+  isStored: (id: PolicyVersionId) => boolean,
+): DefinitionSetResult {
+  const problems: LocatedProblem[] = [];
+  const policies = files.flatMap(({ source, content }) =>
+    (content.policies ?? []).map((entry, index): DefinedPolicy => {
+      const problemAt = createProblemAt(source, ['policies', index]);
+      return { policy: toPolicy(entry, problemAt, problems), problemAt };
+    }),
+  );
+  const defined = new Set(policies.flatMap(({ policy }) => policy.versions.map((version) => version.policyVersionId)));
+  const isKnown = (id: PolicyVersionId): boolean => defined.has(id) || isStored(id);
+  const experiments = files.flatMap(({ source, content }) =>
+    (content.experiments ?? []).map((entry, index) =>
+      toExperiment(entry, createProblemAt(source, ['experiments', index]), isKnown, problems),
+    ),
+  );
+  reportRepeated(policies, ({ policy }) => policy.name, 'name', problems);
+  reportRepeated(
+    experiments,
+    ({ body }) => `${body.key}${body.iteration === undefined ? '' : `, iteration ${body.iteration}`}`,
+    'key',
+    problems,
+  );
+  return problems.length === 0 ? { ok: true, set: { policies, experiments } } : { ok: false, problems };
+}
+
+function createProblemAt(source: YamlSource, base: readonly PathPart[]): ProblemAt {
+  return (field, message) => ({
+    file: source.file,
+    ...source.locateText(base, field),
+    path: field === '' ? formatPath(base) : `${formatPath(base)}.${field}`,
+    message,
+  });
+}
+
+function reportRepeated<Item extends { readonly problemAt: ProblemAt }>(
+  items: readonly Item[],
+  nameOf: (item: Item) => string,
+  field: string,
+  problems: LocatedProblem[],
+): void {
+  const first = new Map<string, Item>();
+  for (const item of items) {
+    const name = nameOf(item);
+    const earlier = first.get(name);
+    if (earlier === undefined) first.set(name, item);
+    else {
+      const { file, line } = earlier.problemAt(field, '');
+      problems.push(item.problemAt(field, `${name} is already defined in ${file}, line ${line}`));
+    }
+  }
+}
+
+function toPolicy(entry: PolicyEntry, problemAt: ProblemAt, problems: LocatedProblem[]): Policy {
+  const versions = entry.versions.map(
+    (version): PolicyVersion => ({
+      policyVersionId: policyVersionIdOf(entry.name, version.version),
+      policyName: entry.name,
+      version: version.version,
+      modelName: version.mlflow_model_name,
+      modelVersion: String(version.mlflow_model_version),
+      configDefaults: (version.config_defaults ?? {}) as JsonObject,
+    }),
+  );
+  versions.forEach((version, index) => {
+    if (versions.findIndex((other) => other.version === version.version) < index) {
+      problems.push(
+        problemAt(`versions[${index}].version`, `${formatPolicyVersion(version)} is already defined above`),
+      );
+    }
+  });
+  return { policyId: policyIdOf(entry.name), name: entry.name, description: entry.description ?? null, versions };
+}
+
+const keyPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const uuidPattern = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+const namedVersion = /^([^@]+)@([1-9]\d{0,6})$/;
+
+function toExperiment(
+  entry: ExperimentEntry,
+  problemAt: ProblemAt,
+  isKnown: (id: PolicyVersionId) => boolean,
+  problems: LocatedProblem[],
+): DefinedExperiment {
+  const key = entry.key ?? entry.name;
+  if (key === undefined) problems.push(problemAt('', 'key or name is missing'));
+  else if (entry.key === undefined && !keyPattern.test(key)) {
+    problems.push(
+      problemAt('name', `"${key}" cannot serve as the key (letters, digits, dots, _ and -): give a key too`),
+    );
+  }
+  const references: { policyVersionId: PolicyVersionId; field: string }[] = [];
+  const resolve = (reference: string, index: number): string => {
+    const field = `variants[${index}].config.policy_version_id`;
+    const id = resolveReference(reference);
+    if (id === null) {
+      problems.push(problemAt(field, `"${reference}" is neither the id of a policy version nor policy@version`));
+      return reference;
+    }
+    if (!isKnown(id)) {
+      problems.push(problemAt(field, `there is no policy version ${reference}: define it under policies`));
+    }
+    references.push({ policyVersionId: id, field });
+    return id;
+  };
+  const variants = entry.variants.map(({ config, ...variant }, index) => {
+    if (config?.policy_version_id === undefined) return { ...variant, ...(config === undefined ? {} : { config }) };
+    return { ...variant, config: { ...config, policy_version_id: resolve(config.policy_version_id, index) } };
+  });
+  return { body: { ...entry, key: key ?? '', variants } as DefinitionBody, references, problemAt };
+}
+
+function resolveReference(reference: string): PolicyVersionId | null {
+  if (uuidPattern.test(reference)) return asPolicyVersionId(reference.toLowerCase());
+  const [, name, version] = namedVersion.exec(reference) ?? [];
+  return name === undefined ? null : policyVersionIdOf(name, Number(version));
+}
