@@ -15,14 +15,18 @@ import { limitRequests } from './request-limits.ts';
 import { type AssignmentRoutesDeps, assignmentRoutes } from './routes-assignments.ts';
 import { definitionRoutes } from './routes-definitions-stream.ts';
 import { type ExperimentRoutesDeps, experimentRoutes } from './routes-experiments.ts';
+import { type ExplainRoutesDeps, explainRoutes } from './routes-explain.ts';
 import { type OfrepRoutesDeps, ofrepRoutes } from './routes-ofrep.ts';
 import { operationsRoutes, type Readiness } from './routes-operations.ts';
+import { type UnitRoutesDeps, unitRoutes } from './routes-units.ts';
 
 export type AppDeps = {
   keys: Pick<ApiKeyStore, 'find'>;
   assignments: Omit<AssignmentRoutesDeps, 'keys'>;
   experiments: Omit<ExperimentRoutesDeps, 'keys'>;
   definitionFeed: DefinitionFeed;
+  units: Omit<UnitRoutesDeps, 'keys'>;
+  explain: Omit<ExplainRoutesDeps, 'keys'>;
   flags: OfrepRoutesDeps['flags'];
   rateLimiter: RateLimiter;
   /** Web pages of these origins may call the service; none may when the list is empty. */
@@ -99,6 +103,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(assignmentRoutes, { keys: deps.keys, ...deps.assignments });
   await app.register(experimentRoutes, { keys: deps.keys, ...deps.experiments });
   await app.register(definitionRoutes, { keys: deps.keys, feed: deps.definitionFeed, metrics: deps.metrics });
+  await app.register(explainRoutes, { keys: deps.keys, ...deps.explain });
+  await app.register(unitRoutes, { keys: deps.keys, ...deps.units });
   await app.register(ofrepRoutes, { keys: deps.keys, flags: deps.flags, log: deps.log });
   await app.ready();
   return app;

@@ -45,3 +45,10 @@ test('forgets an entry of either generation', () => {
     undefined,
   ]);
 });
+
+test('forgets everything when asked to', () => {
+  const cache = createAssignmentCache(4);
+  for (const unitId of ['a', 'b', 'c']) cache.keep(storedOf(unitId));
+  cache.clear();
+  expect([cache.size(), cache.find({ experimentId: 'x', unitId: 'c' })]).toEqual([0, undefined]);
+});

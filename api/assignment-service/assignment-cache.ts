@@ -6,6 +6,8 @@ export type AssignmentCache = {
   keep(stored: StoredRow): void;
   /** Forgets one assignment. A read that is under way may put it back: whoever erases forgets again after its commit. */
   forget(key: AssignmentKey): void;
+  /** Forgets everything: for whoever cannot know what was erased. */
+  clear(): void;
   size(): number;
 };
 
@@ -46,6 +48,10 @@ export function createAssignmentCache(maxEntries: number): AssignmentCache {
       const key = keyText(assignmentKey);
       young.delete(key);
       old.delete(key);
+    },
+    clear: () => {
+      young = new Map();
+      old = new Map();
     },
     size: () => young.size + old.size,
   };

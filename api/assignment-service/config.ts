@@ -1,5 +1,6 @@
 // Settings of the assignment service.
 import {
+  erasureSettings,
   httpSettings,
   kafkaSettings,
   postgresSettings,
@@ -21,6 +22,7 @@ export const assignmentServiceConfig = defineConfig({
   registry: registrySettings,
   postgres: postgresSettings,
   http: httpSettings,
+  erasure: erasureSettings,
   cors: {
     origins: setting('CORS_ORIGINS', origins, 'Origins whose web pages may call the service; none when absent', {
       default: [],

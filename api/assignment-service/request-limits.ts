@@ -33,13 +33,10 @@ export function limitRequests(app: FastifyInstance, deps: { rateLimiter: RateLim
     const decision = taken instanceof Promise ? await taken : taken;
     if (decision.allowed) return payload;
     deps.onRefused();
-    return reply
-      .code(429)
-      .header('retry-after', decision.retryAfterSeconds)
-      .send({
-        code: 'rate-limited',
-        message: 'this API key asks too often; come back after the seconds in Retry-After',
-      });
+    return reply.code(429).header('retry-after', decision.retryAfterSeconds).send({
+      code: 'rate-limited',
+      message: 'this API key asks too often; come back after the seconds in Retry-After',
+    });
   });
   app.addHook('preValidation', async (request) => {
     if (isDeeperThan(request.body, maxBodyDepth)) {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { OFREPProvider } from '@openfeature/ofrep-provider';
 import { OFREPWebProvider } from '@openfeature/ofrep-web-provider';
 import { OpenFeature as ServerOpenFeature } from '@openfeature/server-sdk';
-import { OpenFeature as WebOpenFeature } from '@openfeature/web-sdk';
+import { OpenFeature as WebOpenFeature, type Provider as WebProvider } from '@openfeature/web-sdk';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
@@ -40,7 +40,7 @@ function expectValid(schemaName: string, body: unknown): void {
 
 const onlyTreatment: DefinitionBody['variants'] = [
   { name: 'control', allocation: 0, is_control: true, config: { params: { color: 'blue' } } },
-  { name: 'treatment', allocation: 1, config: { params: { color: 'green' }, extra: [1] } },
+  { name: 'treatment', allocation: 1, config: { params: { color: 'green' } } },
 ];
 
 let database: TestDatabase;
@@ -102,7 +102,7 @@ describe('one flag', () => {
       key: 'button',
       reason: 'SPLIT',
       variant: 'treatment',
-      value: { params: { color: 'green' }, extra: [1] },
+      value: { params: { color: 'green' } },
       metadata: { stored: true },
     });
     const rows = await database.pool.query<{ variant_id: string }>(
@@ -240,7 +240,7 @@ describe('official clients', () => {
     const client = ServerOpenFeature.getClient();
     const details = await client.getObjectDetails('button', { params: { color: 'red' } }, { targetingKey: 'sdk-1' });
     expect(details).toMatchObject({
-      value: { params: { color: 'green' }, extra: [1] },
+      value: { params: { color: 'green' } },
       variant: 'treatment',
       reason: 'SPLIT',
       flagMetadata: { reason: 'assigned', stored: true },
@@ -269,16 +269,16 @@ describe('official clients', () => {
         headers: [['X-API-Key', testKey]],
         pollInterval: 100,
         cacheMode: 'disabled',
-        fetchImplementation: async (input, init) => {
+        fetchImplementation: async (input: string | URL | Request, init?: RequestInit) => {
           const response = await fetch(input, init);
           seen.push(response.status);
           return response;
         },
-      }),
+      }) as WebProvider,
     );
     const client = WebOpenFeature.getClient();
     expect(client.getObjectDetails('for-germans', {})).toMatchObject({
-      value: { params: { color: 'green' }, extra: [1] },
+      value: { params: { color: 'green' } },
       variant: 'treatment',
       reason: 'SPLIT',
     });

@@ -8,6 +8,7 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import { storableTextFormat } from '#producers/definition-store/definition-body.ts';
 import { RequestError } from './request-error.ts';
 import { entityTagOf, type FlagContext, type FlagEvaluator, namesEntityTag } from './routes-ofrep-evaluate.ts';
+import { errorSchema } from './wire-schemas.ts';
 
 export type OfrepRoutesDeps = {
   keys: Pick<ApiKeyStore, 'find'>;
@@ -48,8 +49,11 @@ const failureSchema = Type.Object(
   { key: Type.Optional(Type.String()), errorCode: Type.String(), errorDetails: Type.Optional(Type.String()) },
   open,
 );
-const failures = (...statuses: readonly number[]): Record<number, TSchema> =>
-  Object.fromEntries(statuses.map((status) => [status, failureSchema]));
+/** Before a flag is looked at, refusals have the shape that they have everywhere; the protocol leaves it open. */
+const failures = (...statuses: readonly number[]): Record<number, TSchema> => ({
+  ...Object.fromEntries([401, 403, 429].map((status) => [status, errorSchema])),
+  ...Object.fromEntries(statuses.map((status) => [status, failureSchema])),
+});
 
 const bulkQuerySchema = Type.Object(
   {
@@ -124,7 +128,7 @@ export async function ofrepRoutes(app: FastifyInstance, deps: OfrepRoutesDeps): 
         security,
         params: Type.Object({ key: Type.String({ minLength: 1, description: 'Key of the experiment' }) }),
         body: evaluationRequestSchema,
-        response: { 200: flagSchema, ...failures(400, 401, 403, 404, 413, 415, 429, 500, 503) },
+        response: { 200: flagSchema, ...failures(400, 404, 413, 415, 500, 503) },
       },
     },
     async (request, reply) => {
@@ -153,7 +157,7 @@ export async function ofrepRoutes(app: FastifyInstance, deps: OfrepRoutesDeps): 
         response: {
           200: Type.Object({ flags: Type.Array(flagSchema) }),
           304: Type.Null({ description: 'Nothing changed since the answer with this entity tag' }),
-          ...failures(400, 401, 403, 413, 415, 429, 500, 503),
+          ...failures(400, 413, 415, 500, 503),
         },
       },
     },

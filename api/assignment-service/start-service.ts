@@ -23,15 +23,21 @@ import { createPostgresAssignmentStore } from './assignment-store.ts';
 import type { assignmentServiceConfig } from './config.ts';
 import { createDefinitionAccess } from './definition-access.ts';
 import { createDefinitionFeed } from './definition-feed.ts';
+import { createErasureListener } from './erasure-listener.ts';
+import { createEraseUnit, verifyErasureKey } from './erasure-unit.ts';
+import { createLinkUnits } from './identity-link.ts';
 import { createImportAssignments } from './import-assignments.ts';
 import { createInProcessRateLimiter } from './rate-limit.ts';
 import { createFlagEvaluator } from './routes-ofrep-evaluate.ts';
 import { createSharedAccess } from './shared-access.ts';
+import { createUnitReader } from './unit-assignments.ts';
 
 export type AssignmentServiceSettings = SettingsOf<(typeof assignmentServiceConfig)['shape']>;
 
-/** Two relays and one listener, each with a connection of its own for as long as it works, and one to spare. */
-const backgroundConnections = 4;
+/** Two relays and two listeners, each with a connection of its own for as long as it works, and one to spare. */
+const backgroundConnections = 5;
+/** A read that began before an erasure may still put what it read into the cache: no read takes this long. */
+const forgetAgainMs = 5_000;
 
 /**
  * Starts everything but the listening. Everything acquired is put on `resources`.
@@ -61,6 +67,7 @@ export async function startService(options: {
   const backgroundPool = openPool('assignment-service-background', backgroundConnections);
 
   const keys = resources.use(createApiKeyStore({ pool: backgroundPool, log }));
+  await verifyErasureKey(backgroundPool, config.erasure.key);
   await keys.start();
   const definitionFeed = createDefinitionFeed();
   const live = resources.use(createLiveDefinitions({ pool: backgroundPool, log, onChange: definitionFeed.publish }));
@@ -119,6 +126,24 @@ export async function startService(options: {
     'from',
   ]);
   const cache = createAssignmentCache(config.assignments.cacheEntries);
+  const forgetUnit = (unitId: string): void => {
+    for (const experimentId of live.current().byId.keys()) cache.forget({ experimentId, unitId });
+  };
+  const erasures = resources.use(
+    createErasureListener({
+      pool: backgroundPool,
+      onErased: (unitId) => {
+        forgetUnit(unitId);
+        setTimeout(() => forgetUnit(unitId), forgetAgainMs).unref();
+      },
+      onMissed: cache.clear,
+    }),
+  );
+  await erasures.start();
+  const units = createUnitReader(pool);
+  const links = metrics.counter('identity_links_total', 'Assignments met when units logged in, by outcome', [
+    'outcome',
+  ]);
   const cacheEntries = metrics.gauge('assignment_cache_entries', 'Stored assignments in memory');
   const assignUnit = createAssignUnit({
     currentDefinitions: live.current,
@@ -132,6 +157,20 @@ export async function startService(options: {
     keys,
     rateLimiter: createInProcessRateLimiter(config.rateLimit, () => performance.now()),
     corsOrigins: config.cors.origins,
+    units: {
+      units,
+      linkUnits: createLinkUnits({
+        pool,
+        units,
+        store,
+        currentDefinitions: live.current,
+        onLinked: (outcome) => links.inc({ outcome }),
+      }),
+      eraseUnit: createEraseUnit({ pool, units, currentDefinitions: live.current, key: config.erasure.key }),
+      currentDefinitions: live.current,
+      onStored: assignmentRelay.wake,
+    },
+    explain: { units, currentDefinitions: live.current, lookAgain: live.lookAgain, nowMs: Date.now },
     flags: createFlagEvaluator({ assignUnit, currentDefinitions: live.current, lookAgain: live.lookAgain }),
     metrics,
     measure: () => {

@@ -7,8 +7,8 @@ const closed = { additionalProperties: false } as const;
 
 export const maxImportItems = 5_000;
 
-const unitTypeSchema = Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_.-]{0,63}$', examples: ['user'] });
-const unitIdSchema = Type.String({
+export const unitTypeSchema = Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_.-]{0,63}$', examples: ['user'] });
+export const unitIdSchema = Type.String({
   minLength: 1,
   maxLength: 256,
   format: storableTextFormat,
@@ -65,7 +65,7 @@ export const assignmentSchema = Type.Object({
   reason: oneOfTexts(['assigned', 'forced', 'all-to'], 'Why this variant is delivered'),
   hash_bucket: Type.Integer(),
   experiment_version: Type.Integer({ description: 'Version of the definition that this answer follows' }),
-  source: nullableText('hashed, forced or imported'),
+  source: nullableText('hashed, forced, imported or inherited'),
   stored: Type.Boolean({ description: 'false only for answers without enrolment' }),
 });
 

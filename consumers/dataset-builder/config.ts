@@ -1,5 +1,6 @@
 // Settings of the dataset-builder group.
 import {
+  erasureSettings,
   eventTimeSettings,
   kafkaSettings,
   operationsSettings,
@@ -40,6 +41,7 @@ export const datasetBuilderConfig = defineConfig({
       default: 3,
     }),
   },
+  erasure: erasureSettings,
   operations: operationsSettings,
   telemetry: telemetrySettings,
 });

@@ -1,4 +1,5 @@
 // Composition root of the dataset-builder group: plan events of exp.events.v1 to exp.training_rows.
+import { createErasedUnitLookup, withErasure } from '#consumers/erasure.ts';
 import { createEventParser } from '#domain/event/decode-event.ts';
 import { startConsumer } from '#platform/kafka/consumer-process.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
@@ -27,7 +28,11 @@ await runMain({
       deadLetterTopic: topics.eventsDeadLetter,
       pool,
       parse: createEventParser(config.eventTime),
-      sink: createTrainingRowsSink(),
+      sink: withErasure(createTrainingRowsSink(), {
+        pool,
+        erasedUnits: createErasedUnitLookup(config.erasure.key),
+        mode: 'leave-out',
+      }),
     });
   },
 });

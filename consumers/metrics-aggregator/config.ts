@@ -1,5 +1,6 @@
 // Settings of the metrics-aggregator group.
 import {
+  erasureSettings,
   eventTimeSettings,
   kafkaSettings,
   operationsSettings,
@@ -49,6 +50,7 @@ export const metricsAggregatorConfig = defineConfig({
       { default: 200_000 },
     ),
   },
+  erasure: erasureSettings,
   operations: operationsSettings,
   telemetry: telemetrySettings,
 });

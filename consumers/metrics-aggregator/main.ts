@@ -1,4 +1,5 @@
 // Composition root of the metrics-aggregator group: exp.events.v1 to windows, first exposures and per-unit sums in Postgres.
+import { createErasedUnitLookup, withErasure } from '#consumers/erasure.ts';
 import { createEventParser } from '#domain/event/decode-event.ts';
 import { startConsumer } from '#platform/kafka/consumer-process.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
@@ -30,12 +31,19 @@ await runMain({
       deadLetterTopic: topics.eventsDeadLetter,
       pool,
       parse: createEventParser(config.eventTime),
-      sink: createMetricsAggregatorSink({
-        pool,
-        store: createAggregateStore({ consumerGroup: groupId }),
-        exposureRules: createExposureRules({ pool, now: Date.now }),
-        knownExposures: createKnownExposures(config.knownExposures.capacity),
-      }),
+      sink: withErasure(
+        createMetricsAggregatorSink({
+          pool,
+          store: createAggregateStore({ consumerGroup: groupId }),
+          exposureRules: createExposureRules({ pool, now: Date.now }),
+          knownExposures: createKnownExposures(config.knownExposures.capacity),
+        }),
+        {
+          pool,
+          erasedUnits: createErasedUnitLookup(config.erasure.key),
+          mode: 'pseudonymize',
+        },
+      ),
     });
   },
 });

@@ -1,5 +1,6 @@
 // Settings of the parquet-archiver group.
 import {
+  erasureSettings,
   eventTimeSettings,
   kafkaSettings,
   objectStoreSettings,
@@ -46,6 +47,7 @@ export const parquetArchiverConfig = defineConfig({
       default: 2,
     }),
   },
+  erasure: erasureSettings,
   operations: operationsSettings,
   telemetry: telemetrySettings,
 });

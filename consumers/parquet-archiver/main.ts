@@ -1,4 +1,5 @@
 // Composition root of the parquet-archiver group: exp.events.v1 to Parquet objects and their manifest.
+import { createErasedUnitLookup, withErasure } from '#consumers/erasure.ts';
 import { createEventParser } from '#domain/event/decode-event.ts';
 import { startConsumer } from '#platform/kafka/consumer-process.ts';
 import { createObjectStore } from '#platform/object-store/object-store.ts';
@@ -35,7 +36,15 @@ await runMain({
       deadLetterTopic: topics.eventsDeadLetter,
       pool,
       parse: createEventParser(config.eventTime),
-      sink: createArchiverSink({ manifest: createManifest({ pool, topic, groupId }), objectStore, writer }),
+      sink: withErasure(
+        createArchiverSink({ manifest: createManifest({ pool, topic, groupId }), objectStore, writer }),
+        {
+          pool,
+          erasedUnits: createErasedUnitLookup(config.erasure.key),
+          mode: 'pseudonymize',
+          preparesContent: true,
+        },
+      ),
     });
   },
 });

@@ -1,5 +1,6 @@
 // Settings of the postgres-sink group.
 import {
+  erasureSettings,
   eventTimeSettings,
   kafkaSettings,
   operationsSettings,
@@ -42,6 +43,7 @@ export const postgresSinkConfig = defineConfig({
       default: 3,
     }),
   },
+  erasure: erasureSettings,
   operations: operationsSettings,
   telemetry: telemetrySettings,
 });

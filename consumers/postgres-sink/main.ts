@@ -1,4 +1,5 @@
 // Composition root of the postgres-sink group: exp.events.v1 to exp.events.
+import { createErasedUnitLookup, withErasure } from '#consumers/erasure.ts';
 import { createEventParser } from '#domain/event/decode-event.ts';
 import { startConsumer } from '#platform/kafka/consumer-process.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
@@ -28,7 +29,11 @@ await runMain({
       deadLetterTopic: topics.eventsDeadLetter,
       pool,
       parse: createEventParser(config.eventTime),
-      sink: createPostgresSink({ pool, assignments: createAssignmentLookup() }),
+      sink: withErasure(createPostgresSink({ pool, assignments: createAssignmentLookup() }), {
+        pool,
+        erasedUnits: createErasedUnitLookup(config.erasure.key),
+        mode: 'pseudonymize',
+      }),
     });
   },
 });

@@ -13,7 +13,8 @@ import type { CompiledExperiment } from './compile-experiment.ts';
 import type { ExperimentStatus } from './experiment.ts';
 import type { UnitId, UnitType, VariantId } from './ids.ts';
 
-export type AssignmentSource = 'hashed' | 'forced' | 'imported';
+/** `inherited`: from the anonymous identity of the same unit, when it logged in. */
+export type AssignmentSource = 'hashed' | 'forced' | 'imported' | 'inherited';
 
 /** The stored row of a unit in this iteration. */
 export type StoredAssignment = {

@@ -36,6 +36,7 @@ export function administratorEnvironment(endpoints: StackEndpoints, access: Loca
     ...objectStoreEnvironment(endpoints),
     POSTGRES_URL: endpoints.postgres.superuserUrl,
     POSTGRES_ROLE_PASSWORD: access.rolePassword,
+    ERASURE_KEY: access.erasureKey,
     KAFKA_REPLICATION_FACTOR: '1',
     LOG_LEVEL: 'warn',
   };
@@ -54,6 +55,7 @@ export function processEnvironment(options: {
     ...commonEnvironment(endpoints),
     ...(spec.needsObjectStore ? objectStoreEnvironment(endpoints) : {}),
     POSTGRES_URL: urlOfRole(endpoints, spec.role, access.rolePassword),
+    ERASURE_KEY: access.erasureKey,
     [spec.portSetting]: String(options.port),
     LOG_LEVEL: 'info',
     ...options.overrides,

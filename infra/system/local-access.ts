@@ -7,6 +7,8 @@ export type LocalAccess = {
   readonly rolePassword: string;
   readonly adminKey: string;
   readonly ingestKey: string;
+  /** Key by which erased units are recognized. */
+  readonly erasureKey: string;
 };
 
 export function deriveLocalAccess(endpoints: StackEndpoints): LocalAccess {
@@ -16,6 +18,7 @@ export function deriveLocalAccess(endpoints: StackEndpoints): LocalAccess {
     rolePassword: derive('roles'),
     adminKey: `ts_local_${derive('admin')}`,
     ingestKey: `ts_local_${derive('ingest')}`,
+    erasureKey: derive('erasure'),
   };
 }
 

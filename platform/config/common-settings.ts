@@ -6,6 +6,7 @@ import {
   integer,
   oneOf,
   optionalSetting,
+  type Parser,
   setting,
   text,
   url,
@@ -84,4 +85,14 @@ export const eventTimeSettings = {
       default: 3_600_000,
     },
   ),
+};
+
+const longSecret: Parser<string> = {
+  expected: 'a random secret of at least 32 characters',
+  parse: (value) => (value.length >= 32 ? value : undefined),
+};
+
+/** One key for all processes of a database, for ever: with another one they would not recognize erased units. */
+export const erasureSettings = {
+  key: setting('ERASURE_KEY', longSecret, 'Key of the hashes by which erased units are recognized', { secret: true }),
 };

@@ -45,8 +45,18 @@ function toAssignmentRecord(row: OutboxRow, experimentKey: string): AssignmentRe
  * drawn while the assignment row is locked. `encoder` may fail while the registry is away; the rows then wait.
  */
 export function createAssignmentOutbox(options: { topic: string; encoder: () => Promise<AssignmentEncoder> }): Outbox {
+  const table = createOutboxTable('assignments', 'exp.assignment_outbox');
   return {
-    ...createOutboxTable('assignments', 'exp.assignment_outbox'),
+    ...table,
+    purge: async (connection, limit) => {
+      // Rows of erased units hold an id that must go: they stay for as long only as a relay that lost its lock may need them.
+      const { rowCount } = await connection.query(
+        `DELETE FROM exp.assignment_outbox WHERE id IN (SELECT id FROM exp.assignment_outbox
+           WHERE kind = 'tombstone' AND published_at < now() - interval '10 minutes' LIMIT $1)`,
+        [limit],
+      );
+      return Math.max(rowCount ?? 0, await table.purge(connection, limit));
+    },
     lockId: 1,
     topic: options.topic,
     readBatch: async (connection, limit) => {

@@ -16,6 +16,7 @@ export type ServiceInstance = {
   stop(): Promise<void>;
 };
 
+export const testErasureKey = 'test-only-key-of-the-erased-units-hashes';
 export const testKey = 'test-key-with-every-scope';
 
 /** Stores a key with these scopes, or with all. Instances that run already see it within a second. */
@@ -37,7 +38,7 @@ export async function startInstance(options: {
   registryUrl: string;
   name?: string;
   /** Settings that a test is about. */
-  settings?: Partial<Pick<AssignmentServiceSettings, 'cors' | 'rateLimit'>>;
+  settings?: Partial<Pick<AssignmentServiceSettings, 'cors' | 'rateLimit' | 'erasure'>>;
 }): Promise<ServiceInstance> {
   const config: AssignmentServiceSettings = {
     kafka: {
@@ -51,6 +52,7 @@ export async function startInstance(options: {
     postgres: { url: options.database.urlAs('assignment_service'), poolSize: 6 },
     http: { host: '127.0.0.1', port: 0 },
     assignments: { cacheEntries: 10_000, maxBatchItems: 500, concurrentBatches: 2 },
+    erasure: { key: testErasureKey },
     cors: { origins: [] },
     rateLimit: { requestsPerSecond: 100_000, burst: 100_000 },
     telemetry: { logLevel: 'error' },
