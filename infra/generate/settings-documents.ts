@@ -14,6 +14,7 @@ const examples: Readonly<Record<string, string>> = {
   S3_ACCESS_KEY_ID: 'trialstream',
   S3_SECRET_ACCESS_KEY: 'CHANGE_ME',
   S3_BUCKET: 'trialstream',
+  ERASURE_KEY: 'CHANGE_ME_to_at_least_32_random_characters',
   OPERATIONS_PORT: '7000',
   HTTP_PORT: '7000',
 };
