@@ -20,32 +20,43 @@ function isConfigSchema(value: unknown): value is ConfigSchema {
   return typeof value === 'object' && value !== null && 'shape' in value && 'rules' in value;
 }
 
-function findSources(root: string): { name: string; source: string }[] {
+type Source = { readonly source: string; readonly name: (exportName: string) => string };
+
+/** `clusterConfig` of the operators' commands is `ops-cluster`. */
+const nameOfCommand = (exportName: string): string =>
+  `ops-${exportName.replace(/Config$/, '').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+function findSources(root: string): Source[] {
   const ofFolders = processFolders.flatMap((folder) =>
     readdirSync(join(root, folder), { withFileTypes: true })
       .filter((entry) => entry.isDirectory() && existsSync(join(root, folder, entry.name, 'config.ts')))
-      .map((entry) => ({ name: entry.name, source: `${folder}/${entry.name}/config.ts` })),
+      .map((entry) => ({ name: () => entry.name, source: `${folder}/${entry.name}/config.ts` })),
   );
-  const ofCommands = readdirSync(join(root, 'ops'))
+  const ofCommands = readdirSync(join(root, 'ops'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('-config.ts'))
-    .map((file) => ({ name: `ops-${file.slice(0, -'-config.ts'.length)}`, source: `ops/${file}` }));
-  const order = processSpecs.map((spec): string => spec.name);
-  const rank = (name: string): number => (order.includes(name) ? order.indexOf(name) : order.length);
-  return [...ofFolders, ...ofCommands].sort(
-    (a, b) => rank(a.name) - rank(b.name) || (a.source < b.source ? -1 : a.source > b.source ? 1 : 0),
-  );
+    .map((file) => ({ name: nameOfCommand, source: `ops/${file}` }));
+  return [...ofFolders, ...ofCommands];
 }
 
-/** Every process with its settings, services and groups first. @throws when a config file does not export exactly one schema. */
+/** Every process with its settings, services and groups first. @throws when a config file of a process does not export exactly one schema. */
 export async function listProcessSettings(root: string): Promise<ProcessSettings[]> {
-  return Promise.all(
+  const found = await Promise.all(
     findSources(root).map(async ({ name, source }) => {
       const module: Record<string, unknown> = await import(pathToFileURL(join(root, source)).href);
-      const schemas = Object.values(module).filter(isConfigSchema);
-      const [schema] = schemas;
-      if (schema === undefined || schemas.length > 1)
+      const schemas = Object.entries(module).filter((entry): entry is [string, ConfigSchema] =>
+        isConfigSchema(entry[1]),
+      );
+      if (schemas.length === 0 || (schemas.length > 1 && name !== nameOfCommand))
         throw new Error(`${source} exports ${schemas.length} config schemas and must export one`);
-      return { name, source, schema, settings: listSettings(schema.shape) };
+      return schemas.map(([exportName, schema]) => ({
+        name: name(exportName),
+        source,
+        schema,
+        settings: listSettings(schema.shape),
+      }));
     }),
   );
+  const order = processSpecs.map((spec): string => spec.name);
+  const rank = (name: string): number => (order.includes(name) ? order.indexOf(name) : order.length);
+  return found.flat().sort((a, b) => rank(a.name) - rank(b.name) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
