@@ -9,12 +9,17 @@ import {
 } from '#platform/config/settings.ts';
 import { describeError } from '#platform/errors.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
+import { addDefinitionCommands } from './apply/commands.ts';
+import { addAssignmentCommands } from './assignments/commands.ts';
 import { addClusterCommands } from './cluster/commands.ts';
 import type { CommandLine } from './command-line/command-line.ts';
 import { confirmByName } from './command-line/confirmation.ts';
 import { addDeadLetterCommands } from './dead-letters/commands.ts';
 import { applyCatalogue, applyMigrations, registerSchemas } from './deploy.ts';
 import { deployConfig } from './deploy-config.ts';
+import { addExperimentCommands } from './experiments/commands.ts';
+import { addKeyCommands } from './keys/commands.ts';
+import { addPolicyCommands } from './policies/commands.ts';
 
 /** Settings of a command from the environment; all problems are printed at once and the exit code is 2. */
 function settingsOf<S extends SettingsShape>(schema: ConfigSchema<S>): SettingsOf<S> {
@@ -65,6 +70,11 @@ const commandLine: CommandLine = {
 };
 addClusterCommands(program, commandLine);
 addDeadLetterCommands(program, commandLine);
+addDefinitionCommands(program, commandLine);
+addExperimentCommands(program, commandLine);
+addPolicyCommands(program, commandLine);
+addKeyCommands(program, commandLine);
+addAssignmentCommands(program, commandLine);
 
 try {
   await program.parseAsync();

@@ -1,0 +1,32 @@
+// Connections of the commands that read and write definitions, opened for the duration of one command.
+import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
+import { createModelRegistry, type ModelRegistry } from '#platform/mlflow/model-registry.ts';
+import { createPostgresPool, type Pool } from '#platform/postgres/pool.ts';
+import type { CommandLine } from '../command-line/command-line.ts';
+import { type DefinitionsConfig, definitionsConfig } from './definitions-config.ts';
+
+export type Definitions = {
+  readonly pool: Pool;
+  /** Null without MLFLOW_URL. */
+  readonly models: ModelRegistry | null;
+};
+
+function openDefinitions(config: DefinitionsConfig): Definitions {
+  return {
+    pool: createPostgresPool({ ...config.postgres, poolSize: 2, applicationName: 'ops' }),
+    models: config.mlflowUrl === undefined ? null : createModelRegistry(createMlflowClient({ url: config.mlflowUrl })),
+  };
+}
+
+/** Opens the connections, does the work and closes them. */
+export async function withDefinitions<T>(
+  { settingsOf }: Pick<CommandLine, 'settingsOf'>,
+  work: (definitions: Definitions) => Promise<T>,
+): Promise<T> {
+  const definitions = openDefinitions(settingsOf(definitionsConfig));
+  try {
+    return await work(definitions);
+  } finally {
+    await definitions.pool.end();
+  }
+}

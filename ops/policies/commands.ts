@@ -1,0 +1,83 @@
+// `ops policies list | bootstrap | register-baseline`.
+import type { Command } from 'commander';
+import { FatalError } from '#platform/errors.ts';
+import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
+import { inTransaction } from '#platform/postgres/pool.ts';
+import { bootstrapPolicyVersion, listPolicies } from '#producers/definition-store/policy-rows.ts';
+import { findModelProblem } from '../apply/check-model-version.ts';
+import { definitionsConfig } from '../apply/definitions-config.ts';
+import { type Definitions, withDefinitions } from '../apply/open-definitions.ts';
+import type { CommandLine } from '../command-line/command-line.ts';
+import { formatTable, toJson } from '../command-line/output.ts';
+import { registerBaseline } from './register-baseline.ts';
+
+const refusal = (message: string): FatalError => new FatalError(message, { code: 'config-invalid' });
+
+/** @throws FatalError when the version does not exist, is not the first, or its model is not registered. */
+export async function bootstrapPolicy(
+  { pool, models }: Definitions,
+  reference: string,
+  author: { actor: string; reason: string },
+): Promise<string> {
+  const [, name, number] = /^([^@]+)@([1-9]\d{0,6})$/.exec(reference) ?? [];
+  if (name === undefined) throw refusal(`${reference} is not policy@version, such as planner@1`);
+  const version = Number(number);
+  const stored = (await listPolicies(pool)).find((policy) => policy.name === name);
+  const candidate = stored?.versions.find((known) => known.version === version);
+  const problem = candidate === undefined ? null : await findModelProblem(models, candidate);
+  if (problem !== null) throw refusal(problem);
+  const result = await inTransaction(pool, (tx) => bootstrapPolicyVersion(tx, { name, version }, author));
+  if (result.status === 'refused') throw refusal(result.message);
+  return result.status === 'unchanged'
+    ? `${reference} is in production since ${result.version.firstProductionAt}: nothing to do`
+    : `${reference} is in production (MLflow model ${result.version.modelName} version ${result.version.modelVersion})`;
+}
+
+export function addPolicyCommands(program: Command, commandLine: CommandLine): void {
+  const { print, actor, settingsOf } = commandLine;
+  const policies = program.command('policies').description('policies and the model versions they name');
+
+  policies
+    .command('list')
+    .description('every policy version, its model and whether it was in production')
+    .option('--json', 'one JSON object', false)
+    .action(({ json }: { json: boolean }) =>
+      withDefinitions(commandLine, async ({ pool }) => {
+        const versions = (await listPolicies(pool)).flatMap((policy) => policy.versions);
+        if (json) return print(toJson({ policy_versions: versions }));
+        const rows = versions.map((version) => [
+          version.policyName,
+          version.version,
+          version.status,
+          version.modelName,
+          version.modelVersion,
+          version.firstProductionAt,
+          version.policyVersionId,
+        ]);
+        print(
+          formatTable(['policy', 'version', 'status', 'model', 'model version', 'in production since', 'id'], rows),
+        );
+      }),
+    );
+
+  policies
+    .command('bootstrap')
+    .description('declare that the first version of a policy is in production')
+    .argument('<policy@version>')
+    .requiredOption('--reason <text>', 'why, for the record')
+    .action((reference: string, { reason }: { reason: string }) =>
+      withDefinitions(commandLine, async (definitions) => {
+        print(await bootstrapPolicy(definitions, reference, { actor, reason }));
+      }),
+    );
+
+  policies
+    .command('register-baseline')
+    .description('register the rule-based planner in MLflow, unless this version of it is there')
+    .action(async () => {
+      const { mlflowUrl } = settingsOf(definitionsConfig);
+      if (mlflowUrl === undefined) throw refusal('set MLFLOW_URL to the address of the MLflow server');
+      const { version, isNew } = await registerBaseline(createMlflowClient({ url: mlflowUrl }));
+      print(`planner-rule-based version ${version} ${isNew ? 'is registered' : 'was already registered'}`);
+    });
+}
