@@ -24,7 +24,7 @@ function follow(feed: ReturnType<typeof createDefinitionFeed>) {
   return { changes, stop };
 }
 
-test('a change holds what is new or different and the ids that are gone, and continues the state before it', () => {
+test('a change holds what is new or different and the keys that are gone, and continues the state before it', () => {
   const feed = createDefinitionFeed();
   const empty = feed.current().etag;
   const { changes, stop } = follow(feed);
@@ -38,7 +38,7 @@ test('a change holds what is new or different and the ids that are gone, and con
     ['another'],
     [],
   ]);
-  expect(changes.map(({ removed }) => removed)).toEqual([[], [], [one.experimentId]]);
+  expect(changes.map(({ removed }) => removed)).toEqual([[], [], ['checkout-button']]);
   expect(changes.map(({ from }) => from)).toEqual([empty, changes[0]?.etag, changes[1]?.etag]);
 });
 

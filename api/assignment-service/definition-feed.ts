@@ -11,7 +11,7 @@ export type DefinitionFeed = {
   current(): DefinitionSnapshot;
   /** Takes the new state; listeners are called before it returns, when anything that clients see has changed. */
   publish(index: DefinitionIndex): void;
-  /** `change` is the JSON text {from, etag, experiments, removed}. Returns the function that ends the subscription. */
+  /** `change` is the JSON text {from, etag, experiments, removed}, the last one a list of keys. Returns the function that ends the subscription. */
   subscribe(listener: (change: string, etag: string) => void): () => void;
 };
 
@@ -20,6 +20,7 @@ function isServed({ status, forcedVariants }: Experiment): boolean {
   return status !== 'archived' && (status !== 'draft' || Object.keys(forcedVariants).length > 0);
 }
 
+/** The JSON text of each definition by its key. */
 type Entries = ReadonlyMap<string, string>;
 
 function toEntries(index: Pick<DefinitionIndex, 'byKey'>): Entries {
@@ -27,7 +28,7 @@ function toEntries(index: Pick<DefinitionIndex, 'byKey'>): Entries {
   return new Map(
     served
       .sort((one, other) => (one.experimentKey < other.experimentKey ? -1 : 1))
-      .map((experiment) => [experiment.experimentId, JSON.stringify(toClientDefinition(experiment))]),
+      .map((experiment) => [experiment.experimentKey, JSON.stringify(toClientDefinition(experiment))]),
   );
 }
 
@@ -48,8 +49,8 @@ export function createDefinitionFeed(): DefinitionFeed {
       const next = toEntries(index);
       const nextSnapshot = toSnapshot(next);
       if (nextSnapshot.etag === snapshot.etag) return;
-      const changed = [...next].flatMap(([id, text]) => (entries.get(id) === text ? [] : [text]));
-      const removed = [...entries.keys()].filter((id) => !next.has(id));
+      const changed = [...next].flatMap(([key, text]) => (entries.get(key) === text ? [] : [text]));
+      const removed = [...entries.keys()].filter((key) => !next.has(key));
       const { etag } = nextSnapshot;
       const change = `{"from":"${snapshot.etag}","etag":"${etag}","experiments":[${changed.join(',')}],"removed":${JSON.stringify(removed)}}`;
       entries = next;

@@ -30,7 +30,8 @@ const definitionSchema = Type.Object(
   { additionalProperties: true },
 );
 const snapshotSchema = Type.Object({ etag: Type.String(), experiments: Type.Array(definitionSchema) });
-const headersSchema = (name: string) => Type.Object({ [name]: Type.Optional(Type.String()) });
+const headersSchema = (...names: readonly string[]) =>
+  Type.Object(Object.fromEntries(names.map((name) => [name, Type.Optional(Type.String())])));
 
 const toMessage = (event: string, id: string, data: string): string => `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
 
@@ -72,18 +73,18 @@ export async function definitionRoutes(app: FastifyInstance, deps: DefinitionRou
     },
   );
 
-  app.get<{ Headers: { 'last-event-id'?: string } }>(
+  app.get<{ Headers: { 'last-event-id'?: string; 'if-none-match'?: string } }>(
     '/v1/definitions/stream',
     {
       onRequest,
       schema: {
         summary: 'Definitions and every change of them, as server-sent events',
         description:
-          'First `definitions` with the present state (left out when Last-Event-ID names it), then `change` with ' +
+          'First `definitions` with the present state (left out when Last-Event-ID or If-None-Match names it), then `change` with ' +
           '{from, etag, experiments, removed}. A comment every few seconds shows that the connection lives.',
         tags: ['definitions'],
         security,
-        headers: headersSchema('last-event-id'),
+        headers: headersSchema('last-event-id', 'if-none-match'),
         response: {
           200: { description: 'Events', content: { 'text/event-stream': { schema: Type.String() } } },
           ...errorResponses(),
@@ -118,7 +119,8 @@ export async function definitionRoutes(app: FastifyInstance, deps: DefinitionRou
       });
       // In the same tick as the subscription: nothing can happen in between.
       const { etag, text } = feed.current();
-      write(request.headers['last-event-id'] === etag ? ': unchanged\n\n' : toMessage('definitions', etag, text));
+      const isKnown = request.headers['last-event-id'] === etag || isSameTag(request.headers['if-none-match'], etag);
+      write(isKnown ? ': unchanged\n\n' : toMessage('definitions', etag, text));
       return reply
         .type('text/event-stream')
         .header('cache-control', 'no-cache, no-transform')

@@ -5,15 +5,7 @@
 
 import type { Condition, JsonObject } from '#domain/targeting/condition.ts';
 import type { ExperimentStatus, ServedExperiment, Serving } from './experiment.ts';
-import {
-  asExperimentId,
-  asExperimentKey,
-  asHoldoutId,
-  asLayerId,
-  asUnitType,
-  asVariantId,
-  type VariantId,
-} from './ids.ts';
+import type { ExperimentId, ExperimentKey, HoldoutId, LayerId, UnitType, VariantId } from './ids.ts';
 
 export type ClientDefinition = {
   readonly experiment_id: string;
@@ -78,27 +70,24 @@ export function toClientDefinition(experiment: ServedExperiment): ClientDefiniti
 export function fromClientDefinition(definition: ClientDefinition): ServedExperiment {
   const { serving, layer, holdout } = definition;
   return {
-    experimentId: asExperimentId(definition.experiment_id),
-    experimentKey: asExperimentKey(definition.key),
+    experimentId: definition.experiment_id as ExperimentId,
+    experimentKey: definition.key as ExperimentKey,
     iteration: definition.iteration,
     version: definition.version,
     status: definition.status,
-    serving:
-      serving.mode === 'all_to'
-        ? { mode: serving.mode, variantId: asVariantId(serving.variant_id ?? '') }
-        : { mode: serving.mode },
-    unitType: asUnitType(definition.unit_type),
+    serving: { mode: serving.mode, variantId: serving.variant_id } as Serving,
+    unitType: definition.unit_type as UnitType,
     coverage: definition.coverage_basis_points ?? 0,
     variants: definition.variants.map((variant) => ({
-      variantId: asVariantId(variant.variant_id),
+      variantId: variant.variant_id as VariantId,
       name: variant.name,
       allocation: variant.allocation_basis_points ?? 0,
       isControl: variant.is_control,
       config: variant.config,
     })),
     targeting: definition.targeting,
-    layer: layer && { layerId: asLayerId(layer.id), start: layer.start, end: layer.end },
-    holdout: holdout && { holdoutId: asHoldoutId(holdout.id), share: holdout.share_basis_points },
+    layer: layer && { layerId: layer.id as LayerId, start: layer.start, end: layer.end },
+    holdout: holdout && { holdoutId: holdout.id as HoldoutId, share: holdout.share_basis_points },
     forcedVariants: definition.forced_variants as { readonly [unitId: string]: VariantId },
     startsAt: definition.starts_at,
     endsAt: definition.ends_at,
