@@ -450,6 +450,36 @@ CREATE TABLE exp.promotions (
   PRIMARY KEY (id)
 );
 
+-- Which anonymous unit turned out to be which logged-in unit, as services report it.
+-- Written by: assignment_service, operator. Read by: assignment_service, operator.
+CREATE TABLE exp.unit_links (
+  unit_type         text NOT NULL,
+  unit_id           text NOT NULL,
+  anonymous_unit_id text NOT NULL,
+  linked_at         timestamptz NOT NULL,
+  linked_by         text NOT NULL,
+  PRIMARY KEY (unit_type, unit_id, anonymous_unit_id)
+);
+
+-- Units that results leave out for a reason that no other table keeps.
+-- Written by: assignment_service, operator. Read by: analyst, assignment_service, operator.
+-- FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id)
+CREATE TABLE exp.excluded_units (
+  experiment_id uuid NOT NULL,
+  unit_id       text NOT NULL,
+  reason        text NOT NULL,
+  excluded_at   timestamptz NOT NULL,
+  PRIMARY KEY (experiment_id, unit_id, reason)
+);
+
+-- Fingerprint of the key of exp.erasures: a process with another key would let erased units pass.
+-- Written by: nobody but the owner. Read by: nobody but the owner.
+CREATE TABLE exp.erasure_key (
+  is_only     boolean NOT NULL,
+  fingerprint bytea NOT NULL,
+  PRIMARY KEY (is_only)
+);
+
 -- The last thing an operator did with a dead letter; one without a row is open. A retried record that fails again has a new position.
 -- Written by: operator. Read by: analyst, operator.
 CREATE TABLE exp.dead_letter_actions (
@@ -476,6 +506,8 @@ CREATE TABLE exp.dead_letter_actions (
 
 -- exp.v_metric_quantiles: experiment_id, variant_id, metric_name, granularity, bucket_start, count, p50, p90, p99
 
+-- exp.v_excluded_units: experiment_id, unit_id, reason
+
 -- Functions
 
 -- exp.ensure_event_day(day date)
@@ -487,3 +519,9 @@ CREATE TABLE exp.dead_letter_actions (
 -- exp.sketch_bin_value(bin integer): The value that stands for a sketch bin, within 1 % of every value in it
 
 -- exp.sketch_quantile(bins integer[], counts bigint[], quantile double precision): The q-quantile (q in 0..1) of the values in some bins, within 1 %: null for no bins. Use it with array_agg(bin), array_agg(count)
+
+-- exp.claim_erasure_key(given bytea)
+
+-- exp.share_erasure_lock()
+
+-- exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text)

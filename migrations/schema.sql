@@ -179,11 +179,12 @@ CREATE TABLE exp.assignments (
   CONSTRAINT assignments_enrolment_share_check CHECK (enrolment_share >= 0::double precision AND enrolment_share <= 1::double precision),
   CONSTRAINT assignments_hash_bucket_check CHECK (hash_bucket >= 0 AND hash_bucket <= 9999),
   CONSTRAINT assignments_probability_check CHECK (probability >= 0::double precision AND probability <= 1::double precision),
-  CONSTRAINT assignments_source_check CHECK (source = ANY (ARRAY['hashed'::text, 'forced'::text, 'imported'::text])),
+  CONSTRAINT assignments_source_check CHECK (source = ANY (ARRAY['hashed'::text, 'forced'::text, 'imported'::text, 'inherited'::text])),
   CONSTRAINT assignments_unit_id_check CHECK (unit_id <> ''::text)
 );
 COMMENT ON TABLE exp.assignments IS 'First writer wins; rows are never updated, and deleted only when a unit is erased';
 CREATE INDEX assignments_by_unit ON exp.assignments USING btree (unit_id, unit_type);
+CREATE INDEX assignments_forced ON exp.assignments USING btree (experiment_id, unit_id) WHERE (source = 'forced'::text);
 GRANT DELETE, UPDATE ON exp.assignments TO operator;
 GRANT INSERT ON exp.assignments TO assignment_service, operator;
 GRANT SELECT ON exp.assignments TO analyst, assignment_service, operator, postgres_sink;
@@ -199,6 +200,7 @@ CREATE TABLE exp.assignment_outbox (
   CONSTRAINT assignment_outbox_kind_check CHECK (kind = ANY (ARRAY['assignment'::text, 'tombstone'::text]))
 );
 COMMENT ON COLUMN exp.assignment_outbox.id IS 'The revision of the published record: grows with every change of one assignment';
+CREATE INDEX assignment_outbox_tombstones ON exp.assignment_outbox USING btree (published_at) WHERE (kind = 'tombstone'::text);
 CREATE INDEX assignment_outbox_unpublished ON exp.assignment_outbox USING btree (id) WHERE (published_at IS NULL);
 GRANT DELETE, INSERT, UPDATE ON exp.assignment_outbox TO assignment_service, operator;
 GRANT SELECT ON exp.assignment_outbox TO analyst, assignment_service, operator;
@@ -600,6 +602,44 @@ COMMENT ON TABLE exp.promotions IS 'Append-only ledger of every step between can
 GRANT DELETE, INSERT, UPDATE ON exp.promotions TO operator;
 GRANT SELECT ON exp.promotions TO analyst, operator;
 
+CREATE TABLE exp.unit_links (
+  unit_type text NOT NULL,
+  unit_id text NOT NULL,
+  anonymous_unit_id text NOT NULL,
+  linked_at timestamp with time zone NOT NULL DEFAULT now(),
+  linked_by text NOT NULL,
+  CONSTRAINT unit_links_pkey PRIMARY KEY (unit_type, unit_id, anonymous_unit_id),
+  CONSTRAINT unit_links_anonymous_unit_id_check CHECK (anonymous_unit_id <> ''::text),
+  CONSTRAINT unit_links_check CHECK (unit_id <> anonymous_unit_id),
+  CONSTRAINT unit_links_unit_id_check CHECK (unit_id <> ''::text)
+);
+COMMENT ON TABLE exp.unit_links IS 'Which anonymous unit turned out to be which logged-in unit, as services report it';
+CREATE INDEX unit_links_by_anonymous_unit ON exp.unit_links USING btree (unit_type, anonymous_unit_id);
+GRANT DELETE, UPDATE ON exp.unit_links TO operator;
+GRANT INSERT, SELECT ON exp.unit_links TO assignment_service, operator;
+
+CREATE TABLE exp.excluded_units (
+  experiment_id uuid NOT NULL,
+  unit_id text NOT NULL,
+  reason text NOT NULL,
+  excluded_at timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT excluded_units_pkey PRIMARY KEY (experiment_id, unit_id, reason),
+  CONSTRAINT excluded_units_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id),
+  CONSTRAINT excluded_units_reason_check CHECK (reason = ANY (ARRAY['identity-conflict'::text, 'forced'::text]))
+);
+COMMENT ON TABLE exp.excluded_units IS 'Units that results leave out for a reason that no other table keeps';
+GRANT DELETE, UPDATE ON exp.excluded_units TO operator;
+GRANT INSERT ON exp.excluded_units TO assignment_service, operator;
+GRANT SELECT ON exp.excluded_units TO analyst, assignment_service, operator;
+
+CREATE TABLE exp.erasure_key (
+  is_only boolean NOT NULL DEFAULT true,
+  fingerprint bytea NOT NULL,
+  CONSTRAINT erasure_key_pkey PRIMARY KEY (is_only),
+  CONSTRAINT erasure_key_is_only_check CHECK (is_only)
+);
+COMMENT ON TABLE exp.erasure_key IS 'Fingerprint of the key of exp.erasures: a process with another key would let erased units pass';
+
 CREATE TABLE exp.dead_letter_actions (
   group_id text NOT NULL,
   source_topic text NOT NULL,
@@ -674,6 +714,143 @@ CREATE OR REPLACE FUNCTION exp.sketch_quantile(bins integer[], counts bigint[], 
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN (SELECT exp.sketch_bin_value(min(ordered.bin)) AS sketch_bin_value FROM (SELECT b.bin, (sum(b.count) OVER (ORDER BY b.bin))::double precision AS cumulative, (sum(b.count) OVER ())::double precision AS total FROM UNNEST(sketch_quantile.bins, sketch_quantile.counts) b(bin, count)) ordered WHERE (((sketch_quantile.quantile >= (0)::double precision) AND (sketch_quantile.quantile <= (1)::double precision)) AND (ordered.cumulative > (sketch_quantile.quantile * (ordered.total - (1)::double precision)))));
 COMMENT ON FUNCTION exp.sketch_quantile(bins integer[], counts bigint[], quantile double precision) IS 'The q-quantile (q in 0..1) of the values in some bins, within 1 %: null for no bins. Use it with array_agg(bin), array_agg(count)';
+
+CREATE OR REPLACE FUNCTION exp.claim_erasure_key(given bytea)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'exp'
+AS $function$
+BEGIN
+  INSERT INTO exp.erasure_key (fingerprint) VALUES (given) ON CONFLICT DO NOTHING;
+  RETURN (SELECT fingerprint = given FROM exp.erasure_key);
+END $function$;
+REVOKE ALL ON FUNCTION exp.claim_erasure_key(given bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION exp.claim_erasure_key(given bytea) TO assignment_service, dataset_builder, metrics_aggregator, operator, parquet_archiver, postgres_sink;
+
+CREATE OR REPLACE FUNCTION exp.share_erasure_lock()
+ RETURNS void
+ LANGUAGE sql
+AS $function$ SELECT pg_advisory_xact_lock_shared(7160021) $function$;
+REVOKE ALL ON FUNCTION exp.share_erasure_lock() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION exp.share_erasure_lock() TO assignment_service, dataset_builder, metrics_aggregator, operator, parquet_archiver, postgres_sink;
+
+CREATE OR REPLACE FUNCTION exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'exp'
+AS $function$
+DECLARE
+  stand_in text;
+  touched uuid[];
+  assignment_count bigint;
+  event_count bigint;
+  domain_count bigint := 0;
+  some_count bigint;
+  result jsonb;
+BEGIN
+  PERFORM pg_advisory_xact_lock(7160021);
+  INSERT INTO exp.erasures AS e (unit_hash, pseudonym, erased_at, requested_by)
+  VALUES (erased_hash, new_pseudonym, clock_timestamp(), actor)
+  ON CONFLICT (unit_hash) DO UPDATE SET erased_at = excluded.erased_at
+  RETURNING e.pseudonym INTO stand_in;
+
+  -- Experiments that may hold rows of this unit: those of its type, and those that its events name.
+  SELECT array_agg(DISTINCT id) INTO touched FROM (
+    SELECT id FROM exp.experiments WHERE unit_type = erased_type
+    UNION ALL
+    SELECT r.experiment_id FROM exp.events e CROSS JOIN LATERAL jsonb_to_recordset(e.experiments) AS r (experiment_id uuid)
+    WHERE e.unit_id = erased_id AND e.unit_type = erased_type
+  ) AS named;
+
+  WITH removed AS (
+    DELETE FROM exp.assignments WHERE unit_id = erased_id AND unit_type = erased_type RETURNING experiment_id, source
+  ), kept_out AS (
+    INSERT INTO exp.excluded_units (experiment_id, unit_id, reason)
+    SELECT experiment_id, stand_in, 'forced' FROM removed WHERE source = 'forced' ON CONFLICT DO NOTHING
+  ), announced AS (
+    INSERT INTO exp.assignment_outbox (experiment_id, unit_id, kind)
+    SELECT experiment_id, erased_id, 'tombstone' FROM removed
+  )
+  SELECT count(*) INTO assignment_count FROM removed;
+  -- Older rows of the outbox hold the id too: as tombstones they are removed soon after they are published.
+  UPDATE exp.assignment_outbox SET kind = 'tombstone'
+  WHERE unit_id = erased_id AND experiment_id = ANY (touched) AND kind <> 'tombstone';
+
+  INSERT INTO exp.excluded_units (experiment_id, unit_id, reason, excluded_at)
+  SELECT experiment_id, stand_in, reason, excluded_at FROM exp.excluded_units
+  WHERE experiment_id = ANY (touched) AND unit_id = erased_id
+  ON CONFLICT DO NOTHING;
+  DELETE FROM exp.excluded_units WHERE experiment_id = ANY (touched) AND unit_id = erased_id;
+  DELETE FROM exp.unit_links WHERE unit_type = erased_type AND erased_id IN (unit_id, anonymous_unit_id);
+
+  -- Before events lose their payload: a reaction may be stored whose plan never arrived, so that nothing else says whose it is.
+  DELETE FROM exp.training_rows t USING exp.events e
+  WHERE e.unit_id = erased_id AND e.unit_type = erased_type AND e.payload ? 'plan_id'
+    AND t.plan_id::text = lower(e.payload ->> 'plan_id');
+  GET DIAGNOSTICS some_count = ROW_COUNT;
+  domain_count := domain_count + some_count;
+  -- The planner's own tables: its units are households.
+  IF erased_type = 'household' THEN
+    DELETE FROM exp.training_rows WHERE household_id = erased_id;
+    GET DIAGNOSTICS some_count = ROW_COUNT;
+    domain_count := domain_count + some_count;
+    DELETE FROM exp.plans WHERE household_id = erased_id;
+    GET DIAGNOSTICS some_count = ROW_COUNT;
+    domain_count := domain_count + some_count;
+    DELETE FROM exp.pantry_items WHERE household_id = erased_id;
+    GET DIAGNOSTICS some_count = ROW_COUNT;
+    domain_count := domain_count + some_count;
+    DELETE FROM exp.constraints WHERE household_id = erased_id;
+    GET DIAGNOSTICS some_count = ROW_COUNT;
+    domain_count := domain_count + some_count;
+    DELETE FROM exp.households WHERE household_id = erased_id;
+    GET DIAGNOSTICS some_count = ROW_COUNT;
+    domain_count := domain_count + some_count;
+  END IF;
+
+  UPDATE exp.events SET unit_id = stand_in, context = '{}', payload = NULL
+  WHERE unit_id = erased_id AND unit_type = erased_type;
+  GET DIAGNOSTICS event_count = ROW_COUNT;
+
+  -- Per-unit rows move to the pseudonym. Rows that are there already come from an earlier erasure of the same unit.
+  INSERT INTO exp.first_exposures AS f (experiment_id, unit_id, variant_id, first_exposed_at)
+  SELECT experiment_id, stand_in, variant_id, first_exposed_at FROM exp.first_exposures
+  WHERE experiment_id = ANY (touched) AND unit_id = erased_id
+  ON CONFLICT (experiment_id, unit_id, variant_id)
+    DO UPDATE SET first_exposed_at = least(f.first_exposed_at, excluded.first_exposed_at);
+  DELETE FROM exp.first_exposures WHERE experiment_id = ANY (touched) AND unit_id = erased_id;
+
+  INSERT INTO exp.unit_metrics AS m (experiment_id, variant_id, unit_id, metric_name, count, sum, min, max)
+  SELECT experiment_id, variant_id, stand_in, metric_name, count, sum, min, max FROM exp.unit_metrics
+  WHERE experiment_id = ANY (touched) AND unit_id = erased_id
+  ON CONFLICT (experiment_id, unit_id, variant_id, metric_name) DO UPDATE SET count = m.count + excluded.count,
+    sum = m.sum + excluded.sum, min = least(m.min, excluded.min), max = greatest(m.max, excluded.max);
+  DELETE FROM exp.unit_metrics WHERE experiment_id = ANY (touched) AND unit_id = erased_id;
+
+  INSERT INTO exp.unit_pending_metrics
+    (experiment_id, unit_id, variant_id, event_date, event_id, metric_name, event_time, value)
+  SELECT experiment_id, stand_in, variant_id, event_date, event_id, metric_name, event_time, value
+  FROM exp.unit_pending_metrics WHERE experiment_id = ANY (touched) AND unit_id = erased_id
+  ON CONFLICT DO NOTHING;
+  DELETE FROM exp.unit_pending_metrics WHERE experiment_id = ANY (touched) AND unit_id = erased_id;
+
+  INSERT INTO exp.unit_daily_metrics AS d (unit_type, unit_id, metric_name, day, count, sum, min, max)
+  SELECT unit_type, stand_in, metric_name, day, count, sum, min, max FROM exp.unit_daily_metrics
+  WHERE unit_type = erased_type AND unit_id = erased_id
+  ON CONFLICT (unit_type, unit_id, metric_name, day) DO UPDATE SET count = d.count + excluded.count,
+    sum = d.sum + excluded.sum, min = least(d.min, excluded.min), max = greatest(d.max, excluded.max);
+  DELETE FROM exp.unit_daily_metrics WHERE unit_type = erased_type AND unit_id = erased_id;
+
+  result := jsonb_build_object('assignments', assignment_count, 'events', event_count, 'domain_rows', domain_count);
+  INSERT INTO exp.audit_log (actor, action, subject, detail) VALUES (actor, 'erase-unit', stand_in, result);
+  -- Instances forget what they remember of the unit. Notifications are not stored.
+  PERFORM pg_notify('exp_erasures', erased_id);
+  RETURN result || jsonb_build_object('pseudonym', stand_in);
+END $function$;
+REVOKE ALL ON FUNCTION exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text) TO assignment_service, operator;
 
 CREATE VIEW exp.event_variants AS
  SELECT e.event_date,
@@ -785,3 +962,23 @@ CREATE VIEW exp.v_metric_quantiles AS
    FROM exp.metric_aggregate_bins
   GROUP BY experiment_id, variant_id, metric_name, granularity, bucket_start;
 GRANT SELECT ON exp.v_metric_quantiles TO analyst, operator;
+
+CREATE VIEW exp.v_excluded_units AS
+ SELECT excluded_units.experiment_id,
+    excluded_units.unit_id,
+    excluded_units.reason
+   FROM exp.excluded_units
+UNION
+ SELECT assignments.experiment_id,
+    assignments.unit_id,
+    'forced'::text AS reason
+   FROM exp.assignments
+  WHERE assignments.source = 'forced'::text
+UNION
+ SELECT first_exposures.experiment_id,
+    first_exposures.unit_id,
+    'met-two-variants'::text AS reason
+   FROM exp.first_exposures
+  GROUP BY first_exposures.experiment_id, first_exposures.unit_id
+ HAVING count(*) > 1;
+GRANT SELECT ON exp.v_excluded_units TO analyst, operator;

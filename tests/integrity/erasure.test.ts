@@ -283,6 +283,33 @@ test('erase, late events, conflicting events, a replay from the start: the id do
   );
 });
 
+test('every table that names units is one that erasure knows', async () => {
+  const { rows } = await run.database.pool.query<{ place: string }>(
+    `SELECT table_name || '.' || column_name AS place FROM information_schema.columns
+     JOIN information_schema.tables USING (table_schema, table_name)
+     WHERE table_schema = 'exp' AND table_type = 'BASE TABLE' AND column_name IN ('unit_id', 'anonymous_unit_id', 'household_id')
+       AND table_name !~ '_[0-9]{8}$' ORDER BY 1`,
+  );
+  // A new one must be handled by exp.erase_unit in a migration before it is added here.
+  expect(rows.map(({ place }) => place)).toEqual([
+    'assignment_outbox.unit_id',
+    'assignments.unit_id',
+    'constraints.household_id',
+    'events.unit_id',
+    'excluded_units.unit_id',
+    'first_exposures.unit_id',
+    'households.household_id',
+    'pantry_items.household_id',
+    'plans.household_id',
+    'training_rows.household_id',
+    'unit_daily_metrics.unit_id',
+    'unit_links.anonymous_unit_id',
+    'unit_links.unit_id',
+    'unit_metrics.unit_id',
+    'unit_pending_metrics.unit_id',
+  ]);
+});
+
 /** Makes the broker roll and compact the topic's segments at once, and gives every partition a record that starts a new segment. */
 async function compactSoon(topic: 'assignments'): Promise<void> {
   const admin = run.topics.kafka.admin();
