@@ -1,5 +1,6 @@
 // `ops apply` and `ops export`: definitions of experiments and policies as YAML files.
 import type { Command } from 'commander';
+import { renderEditorSchema } from '#domain/definitions/editor-schema.ts';
 import { formatProblem, type LocatedProblem } from '#domain/definitions/yaml-source.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { toJson } from '../command-line/output.ts';
@@ -46,6 +47,11 @@ export function addDefinitionCommands(program: Command, commandLine: CommandLine
     .option('--reason <text>', 'why, for the history')
     .option('--json', 'one JSON object', false)
     .action((paths: string[], options: ApplyOptions) => runApply(paths, options, commandLine));
+
+  program
+    .command('export-schema')
+    .description('print the JSON Schema of definition files, for editors')
+    .action(() => commandLine.print(renderEditorSchema().trimEnd()));
 
   program
     .command('export')

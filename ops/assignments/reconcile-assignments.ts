@@ -27,7 +27,7 @@ const pageRows = 5_000;
 
 /** Every row in key order, a page at a time, without a long transaction. */
 async function* readRows(pool: Pool): AsyncGenerator<AssignmentRow[]> {
-  let after: { experimentId: string; unitId: string } | null = null;
+  let after = null as { experimentId: string; unitId: string } | null;
   for (;;) {
     const { rows }: { rows: StoredRow[] } = await pool.query<StoredRow>(
       `SELECT experiment_id, unit_id, unit_type, variant_id, hash_bucket, experiment_version, probability, enrolment_share, source,
