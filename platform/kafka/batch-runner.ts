@@ -117,6 +117,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
           partition: partition.id,
           start: next,
           pinnedEnd,
+          decode: deps.decoder.decode,
           startsNewBatch: deps.sink.startsNewBatch,
         });
         partition.phase = 'active';
@@ -258,11 +259,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     if (partition.buffer !== buffer || !isCurrent(partition)) return;
     partition.highWatermark = batch.highWatermark;
     metrics.fetched(batch);
-    buffer.append(
-      batch.records.map((record) => ({ record, result: deps.decoder.decode(record) })),
-      batch.nextOffset,
-      now(),
-    );
+    buffer.append(batch.records, batch.nextOffset, now());
     pauseIfFull(partition);
     if (partition.paused) scheduleAll();
     else schedule(partition);

@@ -7,31 +7,28 @@ import type { Batch, FlushPolicy } from '#platform/kafka/sink.ts';
 
 const policy: FlushPolicy = { maxRecords: 3, maxBytes: 1_000, maxAgeMs: 100 };
 
-const entry = (
-  offset: number,
-  options: { bytes?: number; hour?: number; bad?: boolean } = {},
-): { record: KafkaRecord; result: DecodeResult<number> } => ({
-  record: {
-    topic: 't',
-    partition: 0,
-    offset: BigInt(offset),
-    key: null,
-    value: Buffer.alloc(options.bytes ?? 10),
-    headers: {},
-    timestampMs: (options.hour ?? 0) * 3_600_000,
-  },
-  result:
-    options.bad === true
-      ? { ok: false, rejection: { stage: 'decode', reason: 'undecodable', error: 'x' } }
-      : { ok: true, value: offset },
+const entry = (offset: number, options: { bytes?: number; hour?: number; bad?: boolean } = {}): KafkaRecord => ({
+  topic: 't',
+  partition: 0,
+  offset: BigInt(offset),
+  key: null,
+  value: Buffer.alloc(options.bytes ?? 10, options.bad === true ? 'x' : 0),
+  headers: {},
+  timestampMs: (options.hour ?? 0) * 3_600_000,
 });
 
-const make = (options: { start?: bigint; pinnedEnd?: bigint | null; byHour?: boolean } = {}) =>
+const decode = (record: KafkaRecord): DecodeResult<number> =>
+  record.value?.[0] !== 'x'.charCodeAt(0)
+    ? { ok: true, value: Number(record.offset) }
+    : { ok: false, rejection: { stage: 'decode', reason: 'undecodable', error: 'x' } };
+
+const make = (options: { start?: bigint; pinnedEnd?: bigint | null; byHour?: boolean; decode?: typeof decode } = {}) =>
   createPartitionBuffer<number>({
     topic: 't',
     partition: 0,
     start: options.start ?? 0n,
     pinnedEnd: options.pinnedEnd ?? null,
+    decode: options.decode ?? decode,
     startsNewBatch: options.byHour === true ? (a, b) => a.timestampMs !== b.timestampMs : undefined,
   });
 
@@ -50,6 +47,22 @@ describe('partition buffer', () => {
     expect(offsets(buffer.take(policy, 1_100))).toEqual([5]);
     expect(buffer.take(policy, 1_101)).toBeUndefined();
     expect(buffer.byteCount).toBe(995);
+  });
+
+  it('decodes a record when its batch is taken, once', () => {
+    const decoded: bigint[] = [];
+    const buffer = make({
+      decode: (record) => {
+        decoded.push(record.offset);
+        return decode(record);
+      },
+    });
+    buffer.append([entry(0), entry(1), entry(2), entry(3)], 4n, 0);
+    expect(decoded).toEqual([]);
+    buffer.take(policy, 0);
+    expect(decoded).toEqual([0n, 1n, 2n]);
+    buffer.take(policy, 0, { force: true });
+    expect(decoded).toEqual([0n, 1n, 2n, 3n]);
   });
 
   it('lets one record larger than the limit through alone', () => {
@@ -126,7 +139,7 @@ describe('partition buffer', () => {
             const fresh = Array.from({ length: step.count }, (_, index) =>
               entry(next + index, { bytes: step.bytes, hour: (next + index) % 5 }),
             );
-            sent.push(...fresh.map(({ record }) => Number(record.offset)));
+            sent.push(...fresh.map(({ offset }) => Number(offset)));
             next += step.count + step.gap;
             buffer.append([...again, ...fresh], BigInt(next), 0);
           } else {

@@ -2,8 +2,6 @@
 import type { DecodedRecord, DecodeResult, KafkaRecord, RejectedRecord } from '#platform/kafka/record.ts';
 import type { Batch, FlushPolicy, Sink } from '#platform/kafka/sink.ts';
 
-type Entry<T> = { readonly record: KafkaRecord; readonly result: DecodeResult<T>; readonly arrivedAtMs: number };
-
 export type PartitionBuffer<T> = {
   /** Offset after everything that was appended: where the next fetch must continue. */
   readonly position: bigint;
@@ -12,7 +10,7 @@ export type PartitionBuffer<T> = {
   /** The next batch is a claimed range that has not arrived completely: it can neither be cut nor flushed yet. */
   readonly awaitsRange: boolean;
   /** Adds records in offset order; those below the position were seen before and are left out. */
-  append(entries: readonly { record: KafkaRecord; result: DecodeResult<T> }[], nextOffset: bigint, nowMs: number): void;
+  append(records: readonly KafkaRecord[], nextOffset: bigint, nowMs: number): void;
   /** When the oldest record will be due by age, in ms; undefined when nothing waits. */
   dueAtMs(policy: FlushPolicy): number | undefined;
   /** The next batch if one is due (or anything waits and `force` is set), else undefined. Its records leave the buffer. */
@@ -20,6 +18,9 @@ export type PartitionBuffer<T> = {
 };
 
 /**
+ * Records wait as bytes and are decoded when their batch is taken: a decoded event is several times as large, and with a backlog
+ * most of what is held only waits.
+ *
  * @param start position of the group in this partition.
  * @param pinnedEnd when set, the first batch is exactly `[start, pinnedEnd)`, whatever the policy says.
  */
@@ -28,36 +29,36 @@ export function createPartitionBuffer<T>(options: {
   partition: number;
   start: bigint;
   pinnedEnd: bigint | null;
+  decode: (record: KafkaRecord) => DecodeResult<T>;
   startsNewBatch?: Sink<T>['startsNewBatch'] | undefined;
 }): PartitionBuffer<T> {
-  const { topic, partition, startsNewBatch } = options;
-  let entries: Entry<T>[] = [];
-  let head = 0;
+  const { topic, partition, decode, startsNewBatch } = options;
+  let waiting: KafkaRecord[] = [];
+  /** When each waiting record arrived, in ms. */
+  let arrivals: number[] = [];
   let byteCount = 0;
   let takenTo = options.start;
   let position = options.start;
   let pinnedEnd = options.pinnedEnd;
 
-  const sizeOf = (entry: Entry<T>): number => entry.record.value?.length ?? 0;
+  const sizeOf = (record: KafkaRecord): number => record.value?.length ?? 0;
 
   /** How many waiting records the next batch may hold, and whether it is complete without waiting longer. */
   const measure = (policy: FlushPolicy): { count: number; closed: boolean } => {
     let bytes = 0;
-    for (let index = head; index < entries.length; index += 1) {
-      const entry = entries[index]!;
-      const count = index - head;
-      const previous = count > 0 ? entries[index - 1]! : undefined;
+    for (let count = 0; count < waiting.length; count += 1) {
+      const record = waiting[count]!;
+      const previous = count > 0 ? waiting[count - 1] : undefined;
       if (pinnedEnd === null) {
-        if (previous !== undefined && startsNewBatch?.(previous.record, entry.record) === true)
+        if (previous !== undefined && startsNewBatch?.(previous, record) === true) return { count, closed: true };
+        if (count >= policy.maxRecords || (count > 0 && bytes + sizeOf(record) > policy.maxBytes))
           return { count, closed: true };
-        if (count >= policy.maxRecords || (count > 0 && bytes + sizeOf(entry) > policy.maxBytes))
-          return { count, closed: true };
-      } else if (entry.record.offset >= pinnedEnd) {
+      } else if (record.offset >= pinnedEnd) {
         return { count, closed: true };
       }
-      bytes += sizeOf(entry);
+      bytes += sizeOf(record);
     }
-    const count = entries.length - head;
+    const count = waiting.length;
     if (pinnedEnd !== null) return { count, closed: position >= pinnedEnd };
     return { count, closed: count >= policy.maxRecords || bytes >= policy.maxBytes };
   };
@@ -67,7 +68,7 @@ export function createPartitionBuffer<T>(options: {
       return position;
     },
     get recordCount() {
-      return entries.length - head;
+      return waiting.length;
     },
     get byteCount() {
       return byteCount;
@@ -76,44 +77,42 @@ export function createPartitionBuffer<T>(options: {
       return pinnedEnd !== null && position < pinnedEnd;
     },
     append: (added, nextOffset, nowMs) => {
-      for (const { record, result } of added) {
+      for (const record of added) {
         if (record.offset < position) continue;
-        const entry = { record, result, arrivedAtMs: nowMs };
-        entries.push(entry);
-        byteCount += sizeOf(entry);
+        waiting.push(record);
+        arrivals.push(nowMs);
+        byteCount += sizeOf(record);
       }
       if (nextOffset > position) position = nextOffset;
     },
     dueAtMs: (policy) => {
-      const oldest = entries[head];
-      return oldest === undefined ? undefined : oldest.arrivedAtMs + policy.maxAgeMs;
+      const oldest = arrivals[0];
+      return oldest === undefined ? undefined : oldest + policy.maxAgeMs;
     },
     take: (policy, nowMs, takeOptions = {}) => {
-      const oldest = entries[head];
+      const oldest = arrivals[0];
       if (oldest === undefined && !(pinnedEnd !== null && position >= pinnedEnd)) return undefined;
       const { count, closed } = measure(policy);
       if (!closed) {
         // A claimed range is flushed whole or not at all.
         if (pinnedEnd !== null) return undefined;
-        const due = oldest !== undefined && oldest.arrivedAtMs + policy.maxAgeMs <= nowMs;
+        const due = oldest !== undefined && oldest + policy.maxAgeMs <= nowMs;
         if (!due && takeOptions.force !== true) return undefined;
       }
       const records: DecodedRecord<T>[] = [];
       const rejected: RejectedRecord[] = [];
-      for (let index = head; index < head + count; index += 1) {
-        const { record, result } = entries[index]!;
-        byteCount -= record.value?.length ?? 0;
+      for (const record of waiting.slice(0, count)) {
+        byteCount -= sizeOf(record);
+        const result = decode(record);
         if (result.ok) records.push({ record, value: result.value });
         else rejected.push({ record, rejection: result.rejection });
       }
-      const last = entries[head + count - 1];
-      head += count;
-      const emptied = head === entries.length;
-      if (emptied || head > 8_192) {
-        entries = entries.slice(head);
-        head = 0;
-      }
-      const nextOffset = pinnedEnd ?? (emptied ? position : last!.record.offset + 1n);
+      const last = waiting[count - 1];
+      // Taken records are let go at once: the batch may be gone long before the rest of the buffer.
+      waiting = waiting.slice(count);
+      arrivals = arrivals.slice(count);
+      const emptied = waiting.length === 0;
+      const nextOffset = pinnedEnd ?? (emptied ? position : last!.offset + 1n);
       const batch: Batch<T> = { topic, partition, firstOffset: takenTo, nextOffset, records, rejected };
       takenTo = nextOffset;
       pinnedEnd = null;
