@@ -5,6 +5,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { ApiKeyStore } from '#api/authentication.ts';
 import { isStorableText } from '#domain/event/parse-event.ts';
+import { stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import { storableTextFormat } from '#producers/definition-store/definition-body.ts';
@@ -61,6 +62,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     },
   });
   handleErrors(app, deps.log);
+  stopPromptly(app);
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

@@ -1,6 +1,4 @@
 // What an instance does while Postgres is away: keys, definitions and cached assignments are served, new ones are refused.
-
-import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   addApiKey,
@@ -10,6 +8,7 @@ import {
   testKey,
 } from '#tests/support/assignment-service-instance.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
+import { setDatabaseState } from '#tests/support/database-outage.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
 import { until } from '#tests/support/poll.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
@@ -34,20 +33,6 @@ afterAll(async () => {
   await database?.drop();
 });
 
-/** Refuses this database to the service's role, and ends its sessions; other databases of the server are not touched. */
-async function becomePostgres(state: 'away' | 'back'): Promise<void> {
-  const admin = new pg.Client({ connectionString: stackEndpoints().postgres.superuserUrl });
-  await admin.connect();
-  await admin.query(`ALTER DATABASE ${database.name} CONNECTION LIMIT ${state === 'away' ? 0 : -1}`);
-  if (state === 'away') {
-    await admin.query(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = 'assignment_service'",
-      [database.name],
-    );
-  }
-  await admin.end();
-}
-
 const assign = (unitId: string) => service.call('POST', '/v1/assignments', { unit_type: 'user', unit_id: unitId });
 
 test('serves what it knows, refuses what it cannot store, and goes on by itself', async () => {
@@ -55,7 +40,7 @@ test('serves what it knows, refuses what it cannot store, and goes on by itself'
   const known = await assign('known');
   expect(known.status).toBe(200);
 
-  await becomePostgres('away');
+  await setDatabaseState(database, 'assignment_service', 'away');
   await until('the instance has noticed', async () => {
     const { body } = await service.call('GET', '/readyz');
     return (body as { postgres: string }).postgres === 'away';
@@ -68,7 +53,7 @@ test('serves what it knows, refuses what it cannot store, and goes on by itself'
   expect((await service.call('GET', '/readyz')).status).toBe(200);
   expect((await service.call('POST', '/v1/assignments', {}, { key: 'unknown' })).status).toBe(401);
 
-  await becomePostgres('back');
+  await setDatabaseState(database, 'assignment_service', 'back');
   await until('new units are assigned again', async () => (await assign('new')).status === 200);
   await until('the outbox is published again', async () => {
     const { rows } = await database.pool.query('SELECT FROM exp.assignment_outbox WHERE published_at IS NULL LIMIT 1');

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { createApiKeyStore } from '#api/authentication.ts';
 import type { SettingsOf } from '#platform/config/settings.ts';
-import { createKafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
 import { createRecordProducer } from '#platform/kafka/record-producer.ts';
 import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
@@ -51,6 +51,8 @@ export async function startService(options: {
   /** Shown beside the outbox that this instance publishes. */
   instance: string;
   relay?: Partial<OutboxRelayConfig>;
+  /** A client to use instead of one made from the settings, such as one whose network fails on purpose. */
+  kafka?: Kafka;
 }): Promise<FastifyInstance> {
   const { config, log, metrics, resources } = options;
   const openPool = (applicationName: string, poolSize: number) => {
@@ -77,7 +79,7 @@ export async function startService(options: {
     '1 while definitions follow Postgres, 0 while it is away',
   );
 
-  const kafka = createKafka({ ...config.kafka, clientId: 'assignment-service', log });
+  const kafka = options.kafka ?? createKafka({ ...config.kafka, clientId: 'assignment-service', log });
   const openProducer = () => {
     const producer = createRecordProducer({ kafka });
     resources.defer(() => producer.disconnect());

@@ -16,6 +16,7 @@ import {
   refuseUnknownEncoding,
 } from '#api/ingestion-service/request-body.ts';
 import { classifyError, describeError } from '#platform/errors.ts';
+import { stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 
@@ -134,6 +135,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
   });
   handleErrors(app, deps.log);
+  stopPromptly(app);
   addEventParsers(app, { limits: deps.limits, reserve: deps.admission.reserve });
   await app.register(swagger, {
     openapi: {

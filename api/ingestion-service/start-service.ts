@@ -7,7 +7,7 @@ import { buildApp } from '#api/ingestion-service/app.ts';
 import type { ingestionServiceConfig } from '#api/ingestion-service/config.ts';
 import { createDefinitionStore } from '#api/ingestion-service/definitions.ts';
 import type { SettingsOf } from '#platform/config/settings.ts';
-import { createKafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
 import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -25,6 +25,8 @@ export async function startService(options: {
   log: Logger;
   metrics: Metrics;
   resources: AsyncDisposableStack;
+  /** A client to use instead of one made from the settings, such as one whose network fails on purpose. */
+  kafka?: Kafka;
 }): Promise<FastifyInstance> {
   const { config, log, metrics, resources } = options;
   const pool = createPostgresPool({
@@ -39,7 +41,7 @@ export async function startService(options: {
   await definitions.start();
   const producer = resources.use(
     await createEventProducer({
-      kafka: createKafka({ ...config.kafka, clientId: 'ingestion-service', log }),
+      kafka: options.kafka ?? createKafka({ ...config.kafka, clientId: 'ingestion-service', log }),
       registry: createSchemaRegistry({ url: config.registry.url }),
       namespace: config.kafka.namespace,
       eventTime: config.eventTime,

@@ -160,7 +160,7 @@ test('one refused part refuses the whole plan, with its place and the reason', a
   expect(outcome.status).toBe('refused');
   expect(planOf(outcome)).toContain('plan: 1 to create, 0 to change, 0 unchanged, 1 refused');
   expect(planOf(outcome)).toContain(
-    'a.yml:5:39: experiments[0].variants[0].allocation: variants is frozen while the experiment is running',
+    'a.yml:5:38: experiments[0].variants[0].allocation: variants is frozen while the experiment is running',
   );
   expect(planOf(outcome)).toContain('`iteration: 2`');
   expect((await listDefinitions(database.pool)).map(({ experiment }) => experiment.experimentKey)).toEqual([
@@ -216,7 +216,7 @@ test('refuses a model version that was deleted, also when only an experiment nam
     body: JSON.stringify({ name, version: '1' }),
   });
   const outcome = await apply({ 'experiments.yml': planner() });
-  expect(planOf(outcome)).toContain('experiments.yml:19:');
+  expect(planOf(outcome)).toContain('experiments.yml:18:');
   expect(planOf(outcome)).toContain('which MLflow cannot give: it was deleted from the registry');
   expect(await listDefinitions(database.pool)).toEqual([]);
 });

@@ -1,4 +1,5 @@
 // Creates the topics of the catalogue and reports where an existing topic differs from it.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
 import { FatalError } from '#platform/errors.ts';
 import { inNamespace, type Topic } from '#schemas/topics.ts';
@@ -53,6 +54,28 @@ export async function findTopicDifferences(options: {
   return { missing: wanted.filter(({ name }) => !existing.has(name)).map(({ topic }) => topic), differences };
 }
 
+const leaderDeadlineMs = 30_000;
+
+/** Resolves when every partition of the topics has a leader. @throws the last answer of Kafka after half a minute. */
+async function waitForLeaders(admin: Admin, names: readonly string[]): Promise<void> {
+  const deadline = Date.now() + leaderDeadlineMs;
+  for (;;) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [...names] });
+      if (topics.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)))
+        return;
+      if (Date.now() > deadline) {
+        throw new FatalError(`topics ${names.join(', ')} have no leaders after ${leaderDeadlineMs / 1000} s`, {
+          code: 'unexpected',
+        });
+      }
+    } catch (error) {
+      if (error instanceof FatalError || Date.now() > deadline) throw error;
+    }
+    await sleep(50);
+  }
+}
+
 /**
  * Creates missing topics and returns the names created and the differences of existing ones, which are never changed silently.
  * @throws FatalError when an existing topic has another number of partitions: that needs a new topic version and a drain.
@@ -75,7 +98,8 @@ export async function applyTopics(options: {
   const created = missing.map((topic) => ({ topic, name: inNamespace(topic.name, namespace) }));
   if (created.length > 0) {
     await admin.createTopics({
-      waitForLeaders: true,
+      // kafkajs gives up its own wait when the broker it asks has not heard of the new topic yet.
+      waitForLeaders: false,
       topics: created.map(({ topic, name }) => ({
         topic: name,
         numPartitions: topic.partitions,
@@ -83,6 +107,10 @@ export async function applyTopics(options: {
         configEntries: configOf(topic),
       })),
     });
+    await waitForLeaders(
+      admin,
+      created.map(({ name }) => name),
+    );
   }
   return { created: created.map(({ name }) => name), differences };
 }

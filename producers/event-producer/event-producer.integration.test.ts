@@ -1,18 +1,15 @@
 // The real producer against Kafka and the registry: the contract, and what happens when Kafka does not answer.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAvroDecoder } from '#platform/kafka/avro-codec.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
 import { type CuttableLink, createCuttableLink } from '#producers/event-producer/cuttable-link.ts';
 import { describeEventProducerContract } from '#producers/event-producer/event-producer.contract.ts';
 import { createEventProducer, type EventProducerOptions } from '#producers/event-producer/event-producer.ts';
-import type { EventRecord } from '#schemas/generated/records.ts';
-import { loadRecordSchema } from '#schemas/load-schema.ts';
-import { topics as catalogue } from '#schemas/topics.ts';
 import { sampleEvent } from '#tests/support/events.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
 import { until } from '#tests/support/poll.ts';
+import { readEvents } from '#tests/support/read-events.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 
 let topics: TestTopics;
@@ -36,29 +33,8 @@ function optionsOf(change: Partial<EventProducerOptions> = {}): EventProducerOpt
   };
 }
 
-/** Events on the topic as the consumers' decoder reads them, in partition and offset order. */
-async function readEvents(): Promise<EventRecord[]> {
-  const records = (await topics.readAll('events')).map((record) => ({
-    ...record,
-    topic: topics.name('events'),
-    headers: {},
-  }));
-  const decoder = createAvroDecoder<EventRecord>({
-    registry: topics.registry,
-    readerSchema: loadRecordSchema('event'),
-    maxValueBytes: catalogue.events.maxRecordBytes,
-    parse: (value) => ({ ok: true, value: value as EventRecord }),
-  });
-  await decoder.prepare(records);
-  return records.map((record) => {
-    const decoded = decoder.decode(record);
-    if (!decoded.ok) throw new Error(decoded.rejection.error);
-    return decoded.value;
-  });
-}
-
 const idsOf = async (unitId: string) =>
-  (await readEvents()).filter((event) => event.unit_id === unitId).map((event) => event.event_id);
+  (await readEvents(topics)).filter(({ event }) => event.unit_id === unitId).map(({ event }) => event.event_id);
 
 describeEventProducerContract('the real event producer', {
   create: (limits) => createEventProducer(optionsOf({ limits })),
@@ -74,8 +50,8 @@ describe('the real event producer', () => {
       payload: '{"plan":[1,2]}',
     });
     await producer.send([event]);
-    const read = (await readEvents()).filter((candidate) => candidate.unit_id === event.unit_id);
-    expect(read).toEqual([event]);
+    const read = (await readEvents(topics)).filter(({ key }) => key === `user:${event.unit_id}`);
+    expect(read.map((record) => record.event)).toEqual([event]);
   });
 
   it('does not start when the schema is not registered, and does not register it', async () => {

@@ -20,7 +20,7 @@ function createManualBroker() {
   const requests: { names: string[]; acknowledge(): void; fail(error: Error): void }[] = [];
   return {
     requests,
-    write: (records: readonly { key: string | Buffer }[]) =>
+    write: (records: readonly { key: string | Buffer | null }[]) =>
       new Promise<void>((resolve, reject) => {
         requests.push({ names: records.map(({ key }) => String(key)), acknowledge: resolve, fail: reject });
       }),

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { type AssignmentServiceSettings, startService } from '#api/assignment-service/start-service.ts';
 import { type ApiKeyScope, apiKeyScopes, hashApiKey } from '#api/authentication.ts';
+import type { Kafka } from '#platform/kafka/kafka-client.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
 import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
@@ -37,6 +38,8 @@ export async function startInstance(options: {
   kafka: { brokers: readonly string[]; namespace: string };
   registryUrl: string;
   name?: string;
+  /** Used instead of a client for the brokers. */
+  client?: Kafka;
   /** Settings that a test is about. */
   settings?: Partial<Pick<AssignmentServiceSettings, 'cors' | 'rateLimit' | 'erasure'>>;
 }): Promise<ServiceInstance> {
@@ -67,6 +70,7 @@ export async function startInstance(options: {
       resources,
       instance: options.name ?? 'test',
       relay: { takeOverMs: 50, idleMs: 20 },
+      ...(options.client === undefined ? {} : { kafka: options.client }),
     });
     return {
       app,

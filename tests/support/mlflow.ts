@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { Component, ComponentContext } from '#infra/local/component.ts';
 import { mlflow } from '#infra/local/components/mlflow.ts';
 import { readOrMakeCredentials } from '#infra/local/credentials.ts';
-import { withLock } from '#infra/local/process-lock.mjs';
 import { chooseFreePort } from '#infra/local/ports.ts';
+import { withLock } from '#infra/local/process-lock.mjs';
 import { createRunningComponent } from '#infra/local/running-component.ts';
 import { stackConnection } from '#tests/support/stack.ts';
 

@@ -1,0 +1,123 @@
+// The events that benchmarks send: seeded, of the size and mix of a busy product, with a share of real planner payloads.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createCatalogueFromSource } from '#domain/planning/catalogue.ts';
+import { repositoryRoot } from '#infra/local/local-dir.ts';
+import { simulateTraffic } from '#producers/planner-traffic/simulate-traffic.ts';
+import { simulateWorld } from '#producers/planner-traffic/world.ts';
+import type { EventRecord } from '#schemas/generated/records.ts';
+
+export const benchExperiment = {
+  id: '6f1c1c0a-6c5e-5f7e-9a44-0a5c1f6a2b10',
+  key: 'bench',
+  variants: [
+    { id: '0b54d7a5-21f3-5c3e-8f37-5d1f2f9f8a01', name: 'control' },
+    { id: '7e0c7d1c-93ab-5b55-8e0e-3b9f64f6d202', name: 'candidate' },
+  ],
+} as const;
+
+export type WorkloadOptions = {
+  readonly count: number;
+  readonly units: number;
+  /** Of 1,000 events, how many belong to a plan: one half plans, one half their acceptances. 0 by default. */
+  readonly plansPerThousand?: number;
+  /** Event time of the first event; the others follow within two hours. */
+  readonly startMs: number;
+  readonly seed?: number;
+};
+
+type Random = () => number;
+
+/** Linear congruential: quick, the same everywhere, and good enough to spread ids. */
+function createRandom(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 4294967296;
+  };
+}
+
+const hexByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+function drawUuid(random: Random): string {
+  let text = '';
+  for (let index = 0; index < 16; index += 1) {
+    text += hexByte[Math.floor(random() * 256)]!;
+    if (index === 3 || index === 5 || index === 7 || index === 9) text += '-';
+  }
+  return text;
+}
+
+type PlanTemplate = { readonly planId: string; readonly generated: string; readonly reaction: string };
+
+/** Payloads of simulated plans with the acceptance or edit that followed. */
+function createPlanTemplates(): PlanTemplate[] {
+  const recipes = JSON.parse(readFileSync(join(repositoryRoot, 'data/recipes.json'), 'utf8'));
+  const catalogue = createCatalogueFromSource(recipes);
+  const world = simulateWorld({ seed: 1, households: 40, days: 21, start: '2026-01-05', catalogue });
+  const generated = new Map<string, string>();
+  const templates: PlanTemplate[] = [];
+  for (const event of simulateTraffic({ world, effects: {}, assign: () => [] })) {
+    const planId = (event.payload as { plan_id?: string } | undefined)?.plan_id;
+    if (planId === undefined) continue;
+    if (event.event_type === 'plan_generated') generated.set(planId, JSON.stringify(event.payload));
+    else if (event.event_type === 'plan_accepted' && generated.has(planId)) {
+      templates.push({ planId, generated: generated.get(planId)!, reaction: JSON.stringify(event.payload) });
+    }
+  }
+  return templates;
+}
+
+/** The same options give the same events with the same ids, one by one, so that any number fits into memory. */
+export function* createEvents(options: WorkloadOptions): Generator<EventRecord> {
+  const random = createRandom(options.seed ?? 7);
+  const unitIds = Array.from({ length: options.units }, () => drawUuid(random));
+  const exposed = new Uint8Array(options.units);
+  const planStep = options.plansPerThousand === undefined ? 0 : Math.round(1_000 / options.plansPerThousand);
+  const templates = planStep === 0 ? [] : createPlanTemplates();
+  let openPlan: { planId: string; template: PlanTemplate; unitId: string; unit: number } | undefined;
+  let plans = 0;
+
+  for (let serial = 0; serial < options.count; serial += 1) {
+    const eventTime = options.startMs + Math.floor((7_200_000 * serial) / options.count);
+    const unit = Math.floor(random() * options.units);
+    const unitId = unitIds[unit]!;
+    const base = {
+      event_id: drawUuid(random),
+      unit_type: 'household',
+      context: { country: 'NL', position: 3, returning: random() < 0.5 },
+      event_time: eventTime,
+      ingest_time: eventTime + 40,
+      producer: 'bench',
+    };
+    const variant = (of: number) => [
+      { experiment_id: benchExperiment.id, variant_id: benchExperiment.variants[of % 2]!.id },
+    ];
+    if (planStep > 0 && serial % planStep === 0) {
+      if (openPlan === undefined) {
+        const template = templates[plans % templates.length]!;
+        plans += 1;
+        openPlan = { planId: drawUuid(random), template, unitId, unit };
+        const payload = template.generated.replaceAll(template.planId, openPlan.planId);
+        const ids = { unit_id: unitId, experiments: variant(unit) };
+        yield { ...base, ...ids, event_type: 'plan_generated', metrics: { latency_ms: random() * 900 }, payload };
+      } else {
+        const payload = openPlan.template.reaction.replaceAll(openPlan.template.planId, openPlan.planId);
+        const ids = { unit_id: openPlan.unitId, experiments: variant(openPlan.unit) };
+        yield { ...base, ...ids, event_type: 'plan_accepted', metrics: { accepted: 1 }, payload };
+        openPlan = undefined;
+      }
+      continue;
+    }
+    const isFirst = exposed[unit] === 0;
+    exposed[unit] = 1;
+    yield {
+      ...base,
+      event_type: isFirst ? 'exposure' : 'session_ended',
+      unit_id: unitId,
+      experiments: variant(unit),
+      metrics: isFirst ? {} : { converted: random() < 0.2 ? 1 : 0, duration_s: Math.round(random() * 6_000) / 10 },
+      payload: null,
+    };
+  }
+}
