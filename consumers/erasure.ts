@@ -128,7 +128,7 @@ export function withErasure<P>(
     };
   };
 
-  const { prepare, committed, pinnedEnd, startsNewBatch } = inner;
+  const { prepare, committed, forget, pinnedEnd, startsNewBatch } = inner;
   return {
     write,
     ...(prepare === undefined
@@ -142,6 +142,7 @@ export function withErasure<P>(
           },
         }),
     ...(committed === undefined ? {} : { committed: (batch) => committed(given.get(batch) ?? batch) }),
+    ...(forget === undefined ? {} : { forget }),
     ...(pinnedEnd === undefined ? {} : { pinnedEnd }),
     ...(startsNewBatch === undefined ? {} : { startsNewBatch }),
   };

@@ -10,6 +10,10 @@ CREATE TABLE exp.consumer_offsets (
   cluster_id      text NOT NULL,
   topic_id        text NOT NULL,
   updated_at      timestamptz NOT NULL,
+  revision        bigint NOT NULL, -- Of the group, the same in all its rows: raised by every pause, resume, replay and repair. A flush with an older one is rolled back
+  paused_at       timestamptz, -- Set by "ops pause": no flush of the group commits until "ops resume"
+  paused_by       text,
+  paused_because  text,
   PRIMARY KEY (consumer_group, topic, kafka_partition)
 );
 

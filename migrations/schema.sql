@@ -11,11 +11,18 @@ CREATE TABLE exp.consumer_offsets (
   cluster_id text NOT NULL,
   topic_id text NOT NULL,
   updated_at timestamp with time zone NOT NULL DEFAULT now(),
+  revision bigint NOT NULL DEFAULT 0,
+  paused_at timestamp with time zone,
+  paused_by text,
+  paused_because text,
   CONSTRAINT consumer_offsets_pkey PRIMARY KEY (consumer_group, topic, kafka_partition),
   CONSTRAINT consumer_offsets_kafka_partition_check CHECK (kafka_partition >= 0),
-  CONSTRAINT consumer_offsets_next_offset_check CHECK (next_offset >= 0)
+  CONSTRAINT consumer_offsets_next_offset_check CHECK (next_offset >= 0),
+  CONSTRAINT consumer_offsets_pause CHECK ((paused_at IS NULL) = (paused_by IS NULL))
 ) WITH (fillfactor=50);
 COMMENT ON TABLE exp.consumer_offsets IS 'Next offset of each consumer group and partition; cluster and topic id say which log it is a position in';
+COMMENT ON COLUMN exp.consumer_offsets.revision IS 'Of the group, the same in all its rows: raised by every pause, resume, replay and repair. A flush with an older one is rolled back';
+COMMENT ON COLUMN exp.consumer_offsets.paused_at IS 'Set by "ops pause": no flush of the group commits until "ops resume"';
 GRANT DELETE ON exp.consumer_offsets TO operator;
 GRANT INSERT, UPDATE ON exp.consumer_offsets TO dataset_builder, metrics_aggregator, operator, parquet_archiver, postgres_sink;
 GRANT SELECT ON exp.consumer_offsets TO analyst, dataset_builder, metrics_aggregator, operator, parquet_archiver, postgres_sink;

@@ -18,6 +18,7 @@ import { addDeadLetterCommands } from './dead-letters/commands.ts';
 import { applyCatalogue, applyMigrations, registerSchemas } from './deploy.ts';
 import { deployConfig } from './deploy-config.ts';
 import { addExperimentCommands } from './experiments/commands.ts';
+import { addGroupCommands } from './groups/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
 import { addPolicyCommands } from './policies/commands.ts';
 
@@ -69,6 +70,7 @@ const commandLine: CommandLine = {
   actor: process.env.OPS_ACTOR ?? process.env.USER ?? 'unknown',
 };
 addClusterCommands(program, commandLine);
+addGroupCommands(program, commandLine);
 addDeadLetterCommands(program, commandLine);
 addDefinitionCommands(program, commandLine);
 addExperimentCommands(program, commandLine);

@@ -4,6 +4,7 @@
 // order of the arrays, which is the same in every member: two members that share keys wait for each other, never in a circle.
 // The isolation level must be READ COMMITTED: a statement must see what was committed while the one before it waited.
 import { FatalError, RetryableError } from '#platform/errors.ts';
+import { isMissingPartition } from '#platform/postgres/missing-partition.ts';
 import type { PoolClient } from '#platform/postgres/pool.ts';
 import type { Arm } from './aggregate-rows.ts';
 import type { AggregateStore } from './aggregate-store.ts';
@@ -152,8 +153,6 @@ async function run<Row extends unknown[]>(
 }
 
 const uniqueViolation = '23505';
-/** Of a check constraint: here, that no partition takes the row. */
-const noPartition = '23514';
 
 /** A whole number of ms: date_part gives seconds, which binary fractions do not hold exactly. */
 const toMs = (value: number | null): number | undefined =>
@@ -193,7 +192,7 @@ export function createAggregateStore(options: { consumerGroup: string }): Aggreg
         return await claimEvents(tx, events);
       } catch (error) {
         // The day was there when the batch was prepared: retention took it since. It is made again for the next attempt.
-        if (!isSqlState(error, noPartition)) throw error;
+        if (!isMissingPartition(error)) throw error;
         throw new RetryableError('a day of exp.event_claims is missing', {
           code: 'dependency-unavailable',
           cause: error,

@@ -6,6 +6,7 @@ export type KnownExposures = {
   find(arm: Arm, unitId: string): number | undefined;
   /** Only for first exposures that are committed: one that was rolled back would let values count that must wait. */
   remember(arm: Arm, unitId: string, firstExposedAtMs: number): void;
+  forgetAll(): void;
 };
 
 /**
@@ -46,6 +47,11 @@ export function createKnownExposures(capacity: number): KnownExposures {
       const key = keyOf(arm);
       const known = younger.get(key)?.get(unitId) ?? older.get(key)?.get(unitId);
       keep(key, unitId, known === undefined ? firstExposedAtMs : Math.min(known, firstExposedAtMs));
+    },
+    forgetAll: () => {
+      younger = new Map();
+      older = new Map();
+      youngerCount = 0;
     },
   };
 }

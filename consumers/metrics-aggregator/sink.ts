@@ -133,6 +133,12 @@ export function createMetricsAggregatorSink(deps: MetricsAggregatorDeps): Sink<E
         if (firstExposedAtMs !== undefined) knownExposures.remember(unit.arm, unit.unitId, firstExposedAtMs);
       }
     },
+
+    // A repair may have raised first exposures.
+    forget: () => {
+      knownDays.clear();
+      knownExposures.forgetAll();
+    },
   };
 
   async function claimOrForgetDays(tx: PoolClient, events: readonly EventRecord[]): Promise<Set<string>> {

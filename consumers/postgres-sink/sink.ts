@@ -4,8 +4,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import { eventDateOf } from '#domain/event/parse-event.ts';
+import { RetryableError } from '#platform/errors.ts';
 import type { DecodedRecord, RejectedRecord } from '#platform/kafka/record.ts';
 import type { Sink } from '#platform/kafka/sink.ts';
+import { isMissingPartition } from '#platform/postgres/missing-partition.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 import type { AssignmentLookup } from './assignment-lookup.ts';
@@ -48,6 +50,20 @@ export function createPostgresSink(deps: { pool: Pool; assignments: AssignmentLo
     },
   });
 
+  async function insertStaged(tx: PoolClient): Promise<number> {
+    try {
+      const inserted = await tx.query(
+        `INSERT INTO exp.events (${columns}) SELECT ${columns} FROM staged_events ON CONFLICT DO NOTHING`,
+      );
+      return inserted.rowCount ?? 0;
+    } catch (error) {
+      if (!isMissingPartition(error)) throw error;
+      // The day was there when it was last prepared: retention took it since. The next attempt makes it again.
+      knownDays.clear();
+      throw new RetryableError('a day of exp.events is missing', { code: 'dependency-unavailable', cause: error });
+    }
+  }
+
   return {
     // Making a partition needs a transaction of its own: inside the flush it would hold its lock until the commit.
     prepare: async (batch) => {
@@ -63,10 +79,7 @@ export function createPostgresSink(deps: { pool: Pool; assignments: AssignmentLo
       const mismatched = await deps.assignments.findMismatches(tx, batch.records);
       await ensureStaging(tx);
       await copyStaged(tx, toCopyText(batch.records, mismatched));
-      const inserted = await tx.query(
-        `INSERT INTO exp.events (${columns}) SELECT ${columns} FROM staged_events ON CONFLICT DO NOTHING`,
-      );
-      const written = inserted.rowCount ?? 0;
+      const written = await insertStaged(tx);
       if (written === batch.records.length) return { written, duplicates: 0, rejected: [] };
       const conflicts = await tx.query<{ source_offset: bigint }>(conflictQuery);
       const offsets = new Set(conflicts.rows.map((row) => row.source_offset));

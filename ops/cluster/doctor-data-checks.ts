@@ -58,6 +58,16 @@ export const checkGroups: DoctorCheck = {
     const [groups, { groups: lags }] = await Promise.all([readGroups(cluster), readLag(cluster)]);
     return lags.flatMap((lag) => {
       const report = groups.find(({ groupId }) => groupId === lag.groupId)!;
+      if (report.paused !== null) {
+        const { at, by, because } = report.paused;
+        return [
+          {
+            state: 'warning',
+            detail: `${lag.groupId} is paused since ${at.toISOString()} by ${by}: ${because}; ${lag.lag} records wait`,
+            advice: `when the reason is gone: "ops resume ${lag.group}"`,
+          },
+        ];
+      }
       const findings: Omit<Finding, 'check'>[] = [judgeLag(lag, report.members.length)];
       if (report.members.length === 0) {
         findings.push({

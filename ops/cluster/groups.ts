@@ -9,9 +9,21 @@ export type GroupReport = GroupDescription & {
   readonly topic: string;
   /** Partitions of the topic that no member owns: nothing is read from them at this moment. */
   readonly unowned: readonly number[];
+  /** Set while an operator has paused the group. */
+  readonly paused: { readonly at: Date; readonly by: string; readonly because: string | null } | null;
 };
 
+type PauseRow = { consumer_group: string; paused_at: Date; paused_by: string; paused_because: string | null };
+
 export async function readGroups(cluster: Cluster): Promise<GroupReport[]> {
+  const pauses = await cluster.pool.query<PauseRow>(
+    `SELECT DISTINCT ON (consumer_group) consumer_group, paused_at, paused_by, paused_because
+     FROM exp.consumer_offsets WHERE paused_at IS NOT NULL ORDER BY consumer_group, paused_at DESC`,
+  );
+  const pausedOf = (groupId: string): GroupReport['paused'] => {
+    const row = pauses.rows.find(({ consumer_group }) => consumer_group === groupId);
+    return row === undefined ? null : { at: row.paused_at, by: row.paused_by, because: row.paused_because };
+  };
   const admin = cluster.kafka.admin();
   await admin.connect();
   try {
@@ -24,7 +36,8 @@ export async function readGroups(cluster: Cluster): Promise<GroupReport[]> {
       const description = described[index]!;
       const owned = new Set(description.members.flatMap((member) => member.partitions.get(name) ?? []));
       const all = Array.from({ length: topics[topic].partitions }, (_, partition) => partition);
-      return { ...description, group, topic: name, unowned: all.filter((partition) => !owned.has(partition)) };
+      const unowned = all.filter((partition) => !owned.has(partition));
+      return { ...description, group, topic: name, unowned, paused: pausedOf(description.groupId) };
     });
   } finally {
     await admin.disconnect();
@@ -43,17 +56,28 @@ export function formatPartitions(partitions: readonly number[]): string {
 }
 
 export function formatGroups(reports: readonly GroupReport[]): string {
-  return formatTable(
+  const table = formatTable(
     ['group', 'state', 'host', 'member', 'partitions'],
-    reports.flatMap(({ groupId, state, topic, members, unowned }) => [
-      ...members.map((member) => [
-        groupId,
-        state,
-        member.host,
-        member.memberId,
-        formatPartitions(member.partitions.get(topic) ?? []) || 'none',
-      ]),
-      ...(unowned.length > 0 ? [[groupId, state, '-', '(nobody)', formatPartitions(unowned)]] : []),
-    ]),
+    reports.flatMap(({ groupId, state, topic, members, unowned, paused }) => {
+      const shown = paused === null ? state : `${state}, paused`;
+      return [
+        ...members.map((member) => [
+          groupId,
+          shown,
+          member.host,
+          member.memberId,
+          formatPartitions(member.partitions.get(topic) ?? []) || 'none',
+        ]),
+        ...(unowned.length > 0 ? [[groupId, shown, '-', '(nobody)', formatPartitions(unowned)]] : []),
+      ];
+    }),
   );
+  const pauses = reports.flatMap(({ group, groupId, paused }) =>
+    paused === null
+      ? []
+      : [
+          `${groupId} is paused since ${paused.at.toISOString()} by ${paused.by} (${paused.because}); "ops resume ${group}"`,
+        ],
+  );
+  return [table, ...pauses].join('\n');
 }

@@ -1,9 +1,10 @@
 // Action-log tests of the runner: assignment, buffering, flushing, rebalances, backpressure and drain, in the order they must have.
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { FatalError, RetryableError } from '#platform/errors.ts';
 import { createBatchRunner } from '#platform/kafka/batch-runner.ts';
 import { createFakeConsumerMember } from '#platform/kafka/fake-consumer-member.ts';
-import { OwnershipLostError } from '#platform/kafka/postgres-offsets.ts';
+import { OwnershipLostError, type Position } from '#platform/kafka/postgres-offsets.ts';
 import { createRunnerMetrics } from '#platform/kafka/runner-metrics.ts';
 import type { Batch, Sink } from '#platform/kafka/sink.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
@@ -21,13 +22,17 @@ function setUp(
     maxAgeMs?: number;
     maxBufferedBytes?: number;
     logStart?: bigint;
+    log?: string[];
   } = {},
 ) {
-  const log: string[] = [];
+  const log = options.log ?? [];
   const stored = new Map<number, bigint>();
   const failures: unknown[] = [];
   const member = createFakeConsumerMember({ topic: 't', log });
   const load = { failures: 0 };
+  const group = { revision: 0n, isPaused: false };
+  const seen = new Map<number, bigint>();
+  const storedPosition = (id: number): Position => ({ nextOffset: stored.get(id) ?? 0n, ...group });
   const runner = createBatchRunner<string, void>(
     {
       groupId: 'g',
@@ -36,6 +41,7 @@ function setUp(
       maxBufferedBytes: options.maxBufferedBytes ?? 10_000,
       flushConcurrency: 2,
       retry: { firstDelayMs: 1, maxDelayMs: 1 },
+      lookIntervalMs: 5,
     },
     {
       member,
@@ -50,10 +56,15 @@ function setUp(
             load.failures -= 1;
             throw new RetryableError('away', { code: 'dependency-unavailable' });
           }
-          return new Map(partitions.map((id) => [id, stored.get(id) ?? 0n]));
+          for (const id of partitions) seen.set(id, group.revision);
+          return new Map(partitions.map((id) => [id, storedPosition(id)]));
         },
+        findMoved: async (expected) =>
+          [...expected].filter(([id, position]) => !isDeepStrictEqual(position, storedPosition(id))).map(([id]) => id),
         advance: async (_tx, partition, from, to) => {
-          if ((stored.get(partition) ?? 0n) !== from) throw new OwnershipLostError('g', 't', partition);
+          const { nextOffset, revision, isPaused } = storedPosition(partition);
+          if (nextOffset !== from || revision !== seen.get(partition) || isPaused)
+            throw new OwnershipLostError('g', 't', partition);
           stored.set(partition, to);
           log.push(`committed ${partition} to ${to}`);
         },
@@ -80,7 +91,7 @@ function setUp(
     member.handlers.assigned(partitions);
     await expect.poll(() => runner.ready(), { timeout: 2_000 }).toBe(true);
   };
-  return { runner, member, log, stored, failures, load, settle, assign };
+  return { runner, member, log, stored, group, failures, load, settle, assign };
 }
 
 /** The fence comes first inside the transaction, so a commit line stands before the write it belongs to. */
@@ -229,5 +240,48 @@ describe('batch runner', () => {
     await runner.start();
     member.handlers.crashed(new Error('gone'));
     expect(failures[0]).toBeInstanceOf(FatalError);
+  });
+
+  it('holds what it owns while the group is paused, is ready, and goes on from where the group is when it is resumed', async () => {
+    const { runner, member, stored, group, log, assign, settle } = setUp();
+    await runner.start();
+    await assign(0, 1);
+    Object.assign(group, { isPaused: true, revision: 1n });
+    await settle('pause 0');
+    await settle('pause 1');
+    expect(runner.ready()).toBe(true);
+    await member.deliver(0, ['a', 'b']);
+    stored.set(0, 5n);
+    Object.assign(group, { isPaused: false, revision: 2n });
+    await settle('seek 0 to 5');
+    await member.deliver(0, ['f', 'g']);
+    await settle('wrote 0: f g');
+    expect(log.filter((line) => line.startsWith('wrote'))).toEqual(['wrote 0: f g']);
+  });
+
+  it('writes nothing that it buffered before an operator acted, and lets the sink forget first', async () => {
+    const log: string[] = [];
+    const { runner, member, group, assign, settle } = setUp({ log, sink: { forget: () => void log.push('forgot') } });
+    await runner.start();
+    await assign(0);
+    await member.deliver(0, ['a']);
+    group.revision = 1n;
+    await member.deliver(0, ['b']);
+    await settle('forgot');
+    await expect.poll(() => runner.ready()).toBe(true);
+    await member.deliver(0, ['a', 'b']);
+    await settle('wrote 0: a b');
+    expect(log.filter((line) => /^(forgot|wrote)/.test(line))).toEqual(['forgot', 'wrote 0: a b']);
+  });
+
+  it('starts anew where an operator moved an idle group to', async () => {
+    const { runner, member, stored, assign, settle } = setUp();
+    await runner.start();
+    stored.set(0, 40n);
+    await assign(0);
+    stored.set(0, 10n);
+    await settle('seek 0 to 10');
+    await member.deliver(0, ['x', 'y']);
+    await settle('committed 0 to 12');
   });
 });

@@ -1,13 +1,13 @@
 // The one loop that reads Kafka for every consumer group: buffers, flushes, retries, dead letters, offsets, rebalances, drain.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { classifyError, describeError, FatalError } from '#platform/errors.ts';
 import type { ConsumerMember, FetchedBatch, TopicInspector } from '#platform/kafka/consumer-port.ts';
 import type { DeadLetterPublisher } from '#platform/kafka/dead-letters.ts';
 import { createFlusher } from '#platform/kafka/flusher.ts';
 import { createPartitionBuffer, type PartitionBuffer } from '#platform/kafka/partition-buffer.ts';
-import { type OffsetStore, OwnershipLostError } from '#platform/kafka/postgres-offsets.ts';
+import { createPositioner } from '#platform/kafka/positioner.ts';
+import { type OffsetStore, OwnershipLostError, type Position } from '#platform/kafka/postgres-offsets.ts';
 import type { RecordDecoder } from '#platform/kafka/record.ts';
-import { defaultRetryPolicy, type RetryPolicy, retryDelayMs } from '#platform/kafka/retry-policy.ts';
+import { defaultRetryPolicy, type RetryPolicy } from '#platform/kafka/retry-policy.ts';
 import type { RunnerMetrics } from '#platform/kafka/runner-metrics.ts';
 import type { FlushPolicy, Sink } from '#platform/kafka/sink.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
@@ -22,6 +22,8 @@ export type BatchRunnerConfig = {
   /** Flushes of different partitions that may run at the same time. */
   readonly flushConcurrency: number;
   readonly retry?: RetryPolicy;
+  /** How often a member looks whether an operator has paused, resumed or moved the group. */
+  readonly lookIntervalMs?: number;
 };
 
 export type BatchRunnerDeps<T, P> = {
@@ -42,7 +44,7 @@ export type BatchRunnerDeps<T, P> = {
 
 export type BatchRunner = {
   start(): Promise<void>;
-  /** True when the member has joined and every partition it owns is positioned. */
+  /** True when the member has joined and every partition it owns is positioned, or held while the group is paused. */
   ready(): boolean;
   partitions(): readonly number[];
   /** Stops intake, flushes what is buffered, tells Kafka where the group is, leaves the group. */
@@ -51,22 +53,26 @@ export type BatchRunner = {
 
 /**
  * A partition's life in this member:
- *   positioning: paused; its position is being read from Postgres. Entered on assignment and after ownership was lost.
+ *   positioning: paused; its position is being read from Postgres. Entered on assignment and when somebody else moved it.
+ *   held:        paused; an operator has paused the group. Left for positioning when the group is resumed.
  *   active:      fetched records are decoded into the buffer; flushes move the position. At most one flush at a time.
  *   dropped:     revoked. The buffer is discarded; a running flush may finish, and the offset fence decides whether it counts.
  */
 type Partition<T> = {
   readonly id: number;
-  phase: 'positioning' | 'active' | 'dropped';
+  phase: 'positioning' | 'held' | 'active' | 'dropped';
   buffer: PartitionBuffer<T> | undefined;
   flushing: boolean;
   paused: boolean;
   timer: NodeJS.Timeout | undefined;
-  committed: bigint;
+  /** Where the group is in Postgres, as far as this member knows. */
+  stored: Position;
   highWatermark: bigint;
 };
 
 const kafkaCommitIntervalMs = 5_000;
+const defaultLookIntervalMs = 2_000;
+const unknownPosition: Position = { nextOffset: 0n, revision: 0n, isPaused: false };
 
 export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRunnerDeps<T, P>): BatchRunner {
   const { member, log, metrics, now } = deps;
@@ -79,6 +85,8 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
   let draining = false;
   let failed = false;
   let commitTimer: NodeJS.Timeout | undefined;
+  let lookTimer: NodeJS.Timeout | undefined;
+  const positioner = createPositioner({ ...deps, inFlight, retry });
 
   const fail = (error: unknown): void => {
     if (failed) return;
@@ -105,41 +113,38 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     partition.phase = 'positioning';
     partition.buffer = undefined;
     clearTimeout(partition.timer);
-    for (let attempt = 1; isCurrent(partition); attempt += 1) {
-      try {
-        await inFlight.get(partition.id);
-        const next = (await deps.offsets.load([partition.id])).get(partition.id)!;
-        const pinnedEnd = (await deps.sink.pinnedEnd?.(partition.id, next)) ?? null;
-        if (!isCurrent(partition)) return;
-        partition.committed = next;
-        partition.buffer = createPartitionBuffer<T>({
-          topic: config.topic,
-          partition: partition.id,
-          start: next,
-          pinnedEnd,
-          decode: deps.decoder.decode,
-          startsNewBatch: deps.sink.startsNewBatch,
-        });
-        partition.phase = 'active';
-        partition.paused = false;
-        member.seek(partition.id, next);
-        member.resume(partition.id);
-        log.debug(
-          { partition: partition.id, offset: next.toString(), pinnedEnd: pinnedEnd?.toString() },
-          'partition positioned',
+    try {
+      const found = await positioner.read(partition.id, () => isCurrent(partition));
+      if (found === null) return;
+      const { stored, pinnedEnd } = found;
+      const start = stored.nextOffset;
+      partition.stored = stored;
+      if (stored.isPaused) {
+        partition.phase = 'held';
+        log.info(
+          { partition: partition.id, offset: start.toString() },
+          'partition held: an operator has paused the group',
         );
         return;
-      } catch (error) {
-        if (classifyError(error) !== 'retryable') {
-          fail(error);
-          return;
-        }
-        log.warn(
-          { partition: partition.id, attempt, cause: describeError(error) },
-          'partition cannot be positioned yet',
-        );
-        await sleep(retryDelayMs(retry, attempt, deps.random()));
       }
+      partition.buffer = createPartitionBuffer<T>({
+        topic: config.topic,
+        partition: partition.id,
+        start,
+        pinnedEnd,
+        decode: deps.decoder.decode,
+        startsNewBatch: deps.sink.startsNewBatch,
+      });
+      partition.phase = 'active';
+      partition.paused = false;
+      member.seek(partition.id, start);
+      member.resume(partition.id);
+      log.debug(
+        { partition: partition.id, offset: start.toString(), pinnedEnd: pinnedEnd?.toString() },
+        'partition positioned',
+      );
+    } catch (error) {
+      fail(error);
     }
   };
 
@@ -151,6 +156,23 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     member.pause(partition.id);
     partition.paused = true;
     void position(partition);
+  };
+
+  let looking = false;
+  /** Finds what an operator did to partitions that have nothing to flush, which the fence would tell only with the next record. */
+  const lookForMoves = async (): Promise<void> => {
+    if (looking || draining) return;
+    looking = true;
+    const settled = [...owned.values()].filter(
+      ({ phase, flushing }) => !flushing && (phase === 'active' || phase === 'held'),
+    );
+    const expected = new Map(settled.map(({ id, stored }) => [id, stored]));
+    const moved = await positioner.findMoved(expected);
+    looking = false;
+    for (const partition of settled) {
+      const isAsBefore = !partition.flushing && partition.stored === expected.get(partition.id);
+      if (moved.includes(partition.id) && isAsBefore) reposition(partition);
+    }
   };
 
   const schedule = (partition: Partition<T>): void => {
@@ -171,7 +193,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       .then(
         (outcome) => {
           if (outcome === 'abandoned') return;
-          partition.committed = batch.nextOffset;
+          partition.stored = { ...partition.stored, nextOffset: batch.nextOffset };
           metrics.committed(partition.id, partition.highWatermark - batch.nextOffset, batch);
         },
         (error: unknown) => {
@@ -269,7 +291,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     const positions = new Map(
       [...owned.values()]
         .filter(({ phase }) => phase === 'active')
-        .map(({ id, committed }) => [id, committed] as const),
+        .map(({ id, stored }) => [id, stored.nextOffset] as const),
     );
     if (positions.size === 0) return;
     // Informational: the truth is in Postgres, so a failure changes nothing.
@@ -294,7 +316,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
               flushing: false,
               paused: true,
               timer: undefined,
-              committed: 0n,
+              stored: unknownPosition,
               highWatermark: 0n,
             };
             owned.set(id, partition);
@@ -309,12 +331,14 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
         crashed: (error) => fail(new FatalError('the Kafka consumer crashed', { code: 'unexpected', cause: error })),
       });
       commitTimer = setInterval(() => void commitToKafka(), kafkaCommitIntervalMs);
+      lookTimer = setInterval(() => void lookForMoves(), config.lookIntervalMs ?? defaultLookIntervalMs);
     },
-    ready: () => joined && !failed && [...owned.values()].every(({ phase }) => phase === 'active'),
+    ready: () => joined && !failed && [...owned.values()].every(({ phase }) => phase === 'active' || phase === 'held'),
     partitions: () => [...owned.keys()],
     drain: async () => {
       draining = true;
       clearInterval(commitTimer);
+      clearInterval(lookTimer);
       for (const { id } of owned.values()) member.pause(id);
       for (;;) {
         scheduleAll();

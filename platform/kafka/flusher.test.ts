@@ -50,6 +50,7 @@ function setUp(options: { sink?: Partial<Sink<number>>; advance?: (log: string[]
     pool: loggingPool(log),
     offsets: {
       load: async () => new Map(),
+      findMoved: async () => [],
       advance: async (_tx, _partition, from, to) => {
         options.advance?.(log);
         log.push(`offset ${from} -> ${to}`);

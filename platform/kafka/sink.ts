@@ -41,6 +41,8 @@ export type Sink<T, Prepared = void> = {
   startsNewBatch?(previous: DecodedRecord<T>['record'], next: DecodedRecord<T>['record']): boolean;
   /** After the commit: for caches that may only hold what is durable. */
   committed?(batch: Batch<T>): void;
+  /** An operator has acted on the group and may have changed what it stored: caches of it are read again. */
+  forget?(): void;
 };
 
 export type FlushPolicy = {

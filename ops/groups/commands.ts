@@ -1,0 +1,107 @@
+// `ops pause | resume | replay`: acts on one consumer group.
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
+import type { ConsumerGroupName } from '#schemas/topics.ts';
+import { groupsOfCatalogue, openCluster } from '../cluster/cluster.ts';
+import { clusterConfig } from '../cluster/cluster-config.ts';
+import type { CommandLine } from '../command-line/command-line.ts';
+import { parseInstant, parsePartitions } from '../command-line/option-values.ts';
+import { toJson } from '../command-line/output.ts';
+import { pauseGroup, resumeGroup } from './pause-group.ts';
+import type { ReplayStart } from './plan-replay.ts';
+import { applyReplay, findReplay, formatReplay } from './replay-group.ts';
+
+const groupNames = groupsOfCatalogue.map(({ group }) => group);
+
+/** `earliest`, an offset such as `4711`, or a time. */
+export function parseReplayStart(text: string): ReplayStart {
+  if (text === 'earliest') return { kind: 'earliest' };
+  if (/^\d{1,18}$/.test(text)) return { kind: 'offset', offset: BigInt(text) };
+  try {
+    return { kind: 'time', time: parseInstant(text) };
+  } catch {
+    throw new InvalidArgumentError(
+      'expected "earliest", an offset such as 4711, a time with its zone such as 2026-01-05T14:00:00Z, or a day',
+    );
+  }
+}
+
+type ReplayArguments = {
+  group: ConsumerGroupName;
+  from: ReplayStart;
+  partitions?: number[];
+  allowSkip: boolean;
+  dryRun: boolean;
+  yes: boolean;
+  json: boolean;
+  because?: string;
+};
+
+export function addGroupCommands(program: Command, line: CommandLine): void {
+  const groupArgument = (): Argument => new Argument('<group>', 'a consumer group').choices(groupNames);
+
+  program
+    .command('pause')
+    .description('stop a group from writing; its processes stay and nothing is lost')
+    .addArgument(groupArgument())
+    .requiredOption('--because <text>', 'why, for the audit log and whoever looks next')
+    .option('--json', 'one JSON object', false)
+    .action(async (group: ConsumerGroupName, options: { because: string; json: boolean }) => {
+      await using resources = new AsyncDisposableStack();
+      const cluster = openCluster(line.settingsOf(clusterConfig), resources);
+      await pauseGroup(cluster, { group, actor: line.actor, because: options.because });
+      line.print(
+        options.json
+          ? toJson({ group, paused: true })
+          : `${group} is paused: nothing of it commits until "ops resume ${group}"`,
+      );
+    });
+
+  program
+    .command('resume')
+    .description('let a paused group go on from where it was')
+    .addArgument(groupArgument())
+    .option('--because <text>', 'why, for the audit log')
+    .option('--json', 'one JSON object', false)
+    .action(async (group: ConsumerGroupName, options: { because?: string; json: boolean }) => {
+      await using resources = new AsyncDisposableStack();
+      const cluster = openCluster(line.settingsOf(clusterConfig), resources);
+      await resumeGroup(cluster, { group, actor: line.actor, because: options.because ?? null });
+      line.print(
+        options.json ? toJson({ group, paused: false }) : `${group} goes on; its members notice within seconds`,
+      );
+    });
+
+  program
+    .command('replay')
+    .description('let a group read records again; running members follow')
+    .addOption(new Option('--group <name>', 'the group').choices(groupNames).makeOptionMandatory())
+    .requiredOption(
+      '--from <where>',
+      '"earliest", an offset, or a time (broker time, as the records were appended)',
+      parseReplayStart,
+    )
+    .option('--partitions <list>', 'only these partitions, such as 3 or 0,4,7', parsePartitions)
+    .option('--allow-skip', 'also move forward, past records that the group has not read', false)
+    .option('--because <text>', 'why, for the audit log')
+    .option('--dry-run', 'only show what would be done', false)
+    .option('--yes', 'do it without asking', false)
+    .option('--json', 'one JSON object', false)
+    .action(async (options: ReplayArguments) => {
+      await using resources = new AsyncDisposableStack();
+      const cluster = openCluster(line.settingsOf(clusterConfig), resources);
+      const { group, from: start, allowSkip, partitions } = options;
+      if (start.kind === 'offset' && partitions?.length !== 1)
+        throw new InvalidArgumentError('an offset means one partition: say which with --partitions');
+      const replay = { group, start, allowSkip, ...(partitions === undefined ? {} : { partitions }) };
+      const plan = await findReplay(cluster, replay);
+      if (!options.json) line.print(formatReplay(group, plan));
+      const mayApply = !options.dryRun && plan.problems.length === 0;
+      if (mayApply) {
+        await line.confirm(group, options);
+        await applyReplay(cluster, { ...replay, actor: line.actor, because: options.because ?? null }, plan);
+      }
+      if (plan.problems.length > 0) line.reportProblems();
+      if (options.json) line.print(toJson({ group, ...plan, applied: mayApply }));
+      else line.print(mayApply ? 'done' : 'nothing was done');
+    });
+}
