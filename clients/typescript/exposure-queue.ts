@@ -13,7 +13,8 @@ export type ExposureEvent = {
 };
 
 export type ExposureQueue = {
-  add(event: ExposureEvent): void;
+  /** False, and an error, when too many wait already. */
+  add(event: ExposureEvent): boolean;
   flush(): Promise<number>;
   /** Hands over what waits at the moment when the page goes away. */
   flushOnHide(): void;
@@ -95,12 +96,13 @@ export function createExposureQueue(settings: Settings, ingestionUrl: string): E
   return {
     add: (event) => {
       if (waiting.size >= settings.maxQueuedEvents) {
-        reportUndelivered();
-        return;
+        report(new Error('too many exposures wait already'));
+        return false;
       }
       waiting.set(event.event_id, event);
       if (waiting.size === maxBatchEvents && attempt === 0) void flush();
       else schedule(settings.flushIntervalMs);
+      return true;
     },
     flush,
     flushOnHide: () => {

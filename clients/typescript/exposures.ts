@@ -32,8 +32,7 @@ export function createExposures(settings: Settings): Exposures {
         settings.onError('exposure', new Error('exposures need ingestionUrl'));
         return false;
       }
-      known.add(name);
-      queue.add({
+      const isQueued = queue.add({
         event_id: uuidOfName(name),
         event_type: 'exposure',
         unit_type: unitType,
@@ -42,7 +41,8 @@ export function createExposures(settings: Settings): Exposures {
         ...(context && { context }),
         timestamp,
       });
-      return true;
+      if (isQueued) known.add(name);
+      return isQueued;
     },
     flush: async () => (await queue?.flush()) ?? 0,
     close: async () => {

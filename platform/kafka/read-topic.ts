@@ -26,8 +26,12 @@ export async function readTopic(kafka: Kafka, topic: string): Promise<TopicRecor
   try {
     await consumer.subscribe({ topic, fromBeginning: true });
     const done = Promise.withResolvers<void>();
-    consumer.on(consumer.events.CRASH, ({ payload }) => done.reject(payload.error));
+    // kafkajs starts over by itself after what passes, such as a coordinator that is still loading, and from the start again.
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      if (!payload.restart) done.reject(payload.error);
+    });
     const open = new Set(ends.keys());
+    const nextOffsets = new Map<number, bigint>();
     const settle = (partition: number, nextOffset: bigint): void => {
       if (nextOffset >= (ends.get(partition) ?? 0n)) open.delete(partition);
       if (open.size === 0) done.resolve();
@@ -43,6 +47,8 @@ export async function readTopic(kafka: Kafka, topic: string): Promise<TopicRecor
         for (const message of batch.messages) {
           const offset = BigInt(message.offset);
           if (offset >= end) break;
+          if (offset < (nextOffsets.get(batch.partition) ?? 0n)) continue;
+          nextOffsets.set(batch.partition, offset + 1n);
           records.push({
             partition: batch.partition,
             offset,
