@@ -182,6 +182,7 @@ function runFrequentist(name: string, input: JsonRecord, expected: JsonRecord, d
   const uplift = readRecord(expected.uplift, 'uplift');
   const [lower, upper] = readNumbers(expected.ci, 'ci');
   differences.number('estimate', computedResult.estimate, readNumber(expected.expected, 'expected'));
+  differences.number('uplift', computedResult.estimate, readNumber(uplift.mean, 'mean'));
   differences.number('standard error', computedResult.standardError, readNumber(uplift.stddev, 'stddev'));
   differences.number('lower', computedResult.interval.lower, lower!);
   differences.number('upper', computedResult.interval.upper, upper!);
@@ -220,6 +221,7 @@ function runBayesian(input: JsonRecord, expected: JsonRecord, differences: Diffe
   const [keep, choose] = readNumbers(expected.risk, 'risk');
   const uplift = readRecord(expected.uplift, 'uplift');
   differences.number('mean', posterior.posteriorMean * units, readNumber(expected.expected, 'expected'));
+  differences.number('uplift', posterior.posteriorMean * units, readNumber(uplift.mean, 'uplift mean'));
   differences.number('deviation', posterior.posteriorDeviation * units, readNumber(uplift.stddev, 'stddev'));
   differences.number('lower', posterior.interval.lower * units, lower!);
   differences.number('upper', posterior.interval.upper * units, upper!);
