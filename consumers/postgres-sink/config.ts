@@ -1,7 +1,9 @@
 // Settings of the postgres-sink group.
 import {
+  checkInstanceId,
   erasureSettings,
   eventTimeSettings,
+  groupSettings,
   kafkaSettings,
   operationsSettings,
   postgresSettings,
@@ -10,40 +12,44 @@ import {
 } from '#platform/config/common-settings.ts';
 import { defineConfig, integer, setting } from '#platform/config/settings.ts';
 
-export const postgresSinkConfig = defineConfig({
-  kafka: kafkaSettings,
-  registry: registrySettings,
-  postgres: postgresSettings,
-  eventTime: eventTimeSettings,
-  flush: {
-    maxRecords: setting('FLUSH_MAX_RECORDS', integer({ min: 1, max: 100_000 }), 'Records per flush', {
-      default: 5_000,
-    }),
-    maxBytes: setting(
-      'FLUSH_MAX_BYTES',
-      integer({ min: 1_024, max: 268_435_456 }),
-      'Bytes of record values per flush',
-      { default: 4_194_304 },
-    ),
-    maxAgeMs: setting(
-      'FLUSH_MAX_AGE_MS',
-      integer({ min: 1, max: 600_000 }),
-      'Longest wait of a record for its flush, in ms',
-      { default: 200 },
-    ),
-    maxBufferedBytes: setting(
-      'MAX_BUFFERED_BYTES',
-      integer({ min: 65_536, max: 1_073_741_824 }),
-      'Bytes of record values held over all partitions',
-      {
-        default: 25_165_824,
-      },
-    ),
-    concurrency: setting('FLUSH_CONCURRENCY', integer({ min: 1, max: 32 }), 'Partitions flushed at the same time', {
-      default: 3,
-    }),
+export const postgresSinkConfig = defineConfig(
+  {
+    kafka: kafkaSettings,
+    group: groupSettings,
+    registry: registrySettings,
+    postgres: postgresSettings,
+    eventTime: eventTimeSettings,
+    flush: {
+      maxRecords: setting('FLUSH_MAX_RECORDS', integer({ min: 1, max: 100_000 }), 'Records per flush', {
+        default: 5_000,
+      }),
+      maxBytes: setting(
+        'FLUSH_MAX_BYTES',
+        integer({ min: 1_024, max: 268_435_456 }),
+        'Bytes of record values per flush',
+        { default: 4_194_304 },
+      ),
+      maxAgeMs: setting(
+        'FLUSH_MAX_AGE_MS',
+        integer({ min: 1, max: 600_000 }),
+        'Longest wait of a record for its flush, in ms',
+        { default: 200 },
+      ),
+      maxBufferedBytes: setting(
+        'MAX_BUFFERED_BYTES',
+        integer({ min: 65_536, max: 1_073_741_824 }),
+        'Bytes of record values held over all partitions',
+        {
+          default: 25_165_824,
+        },
+      ),
+      concurrency: setting('FLUSH_CONCURRENCY', integer({ min: 1, max: 32 }), 'Partitions flushed at the same time', {
+        default: 3,
+      }),
+    },
+    erasure: erasureSettings,
+    operations: operationsSettings,
+    telemetry: telemetrySettings,
   },
-  erasure: erasureSettings,
-  operations: operationsSettings,
-  telemetry: telemetrySettings,
-});
+  [checkInstanceId],
+);

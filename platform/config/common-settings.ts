@@ -7,6 +7,7 @@ import {
   oneOf,
   optionalSetting,
   type Parser,
+  type SettingsOf,
   setting,
   text,
   url,
@@ -23,6 +24,39 @@ export const kafkaSettings = {
   username: optionalSetting('KAFKA_USERNAME', text, 'SASL SCRAM-SHA-512 user; no SASL when absent'),
   password: optionalSetting('KAFKA_PASSWORD', text, 'SASL password', { secret: true }),
 };
+
+/** Membership of a consumer group. */
+export const groupSettings = {
+  client: setting('KAFKA_CLIENT', oneOf(['kafkajs', 'platformatic']), 'Client library of the group member', {
+    default: 'kafkajs',
+  }),
+  sessionTimeoutMs: setting(
+    'KAFKA_SESSION_TIMEOUT_MS',
+    integer({ min: 1_000, max: 300_000 }),
+    'Silence of a member after which others get its partitions, in ms; brokers accept 6000 and more unless told otherwise',
+    { default: 8_000 },
+  ),
+  instanceId: optionalSetting(
+    'KAFKA_GROUP_INSTANCE_ID',
+    text,
+    'Name of this member over restarts, unique in its group: a restart within the session timeout then moves no partition; needs KAFKA_CLIENT=platformatic',
+  ),
+  stallTimeoutMs: setting(
+    'STALL_TIMEOUT_MS',
+    integer({ min: 1_000, max: 3_600_000 }),
+    'A member that fetches nothing for so long although there is more ends its process, in ms',
+    { default: 60_000 },
+  ),
+};
+
+export type GroupSettings = SettingsOf<typeof groupSettings>;
+
+/** kafkajs has no static membership. */
+export function checkInstanceId({ group }: { readonly group: GroupSettings }): string | undefined {
+  return group.instanceId !== undefined && group.client === 'kafkajs'
+    ? 'KAFKA_GROUP_INSTANCE_ID only together with KAFKA_CLIENT=platformatic'
+    : undefined;
+}
 
 export const registrySettings = {
   url: setting(

@@ -23,6 +23,7 @@ function setUp(
     maxBufferedBytes?: number;
     logStart?: bigint;
     log?: string[];
+    stallTimeoutMs?: number;
   } = {},
 ) {
   const log = options.log ?? [];
@@ -40,6 +41,7 @@ function setUp(
       flush: { maxRecords: options.maxRecords ?? 2, maxBytes: 1_000, maxAgeMs: options.maxAgeMs ?? 60_000 },
       maxBufferedBytes: options.maxBufferedBytes ?? 10_000,
       flushConcurrency: 2,
+      stallTimeoutMs: options.stallTimeoutMs ?? 60_000,
       retry: { firstDelayMs: 1, maxDelayMs: 1 },
       lookIntervalMs: 5,
     },
@@ -283,5 +285,13 @@ describe('batch runner', () => {
     await settle('seek 0 to 10');
     await member.deliver(0, ['x', 'y']);
     await settle('committed 0 to 12');
+  });
+
+  it('fails when nothing is fetched although the partition has more', async () => {
+    const { runner, failures, assign } = setUp({ stallTimeoutMs: 30 });
+    await runner.start();
+    await assign(0);
+    await expect.poll(() => failures, { timeout: 2_000 }).toHaveLength(1);
+    expect(String(failures[0])).toMatch(/nothing was fetched of t partition 0/);
   });
 });

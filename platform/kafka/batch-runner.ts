@@ -10,6 +10,7 @@ import type { RecordDecoder } from '#platform/kafka/record.ts';
 import { defaultRetryPolicy, type RetryPolicy } from '#platform/kafka/retry-policy.ts';
 import type { RunnerMetrics } from '#platform/kafka/runner-metrics.ts';
 import type { FlushPolicy, Sink } from '#platform/kafka/sink.ts';
+import { createStallWatchdog } from '#platform/kafka/stall-watchdog.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 
@@ -21,6 +22,8 @@ export type BatchRunnerConfig = {
   readonly maxBufferedBytes: number;
   /** Flushes of different partitions that may run at the same time. */
   readonly flushConcurrency: number;
+  /** A member that could read and does not for so long ends its process, in ms. */
+  readonly stallTimeoutMs: number;
   readonly retry?: RetryPolicy;
   /** How often a member looks whether an operator has paused, resumed or moved the group. */
   readonly lookIntervalMs?: number;
@@ -300,6 +303,21 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       .catch((error: unknown) => log.debug({ cause: describeError(error) }, 'Kafka offset commit failed'));
   };
 
+  const watchdog = createStallWatchdog({
+    timeoutMs: config.stallTimeoutMs,
+    topic: config.topic,
+    look: () => ({
+      joined,
+      wanted: new Map(
+        [...owned.values()]
+          .filter(({ phase, paused }) => phase === 'active' && !paused && !draining)
+          .map(({ id, buffer }) => [id, buffer!.position]),
+      ),
+    }),
+    readOffsets: () => deps.inspector.offsets(),
+    stalled: fail,
+  });
+
   return {
     start: async () => {
       await member.start({
@@ -332,6 +350,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       });
       commitTimer = setInterval(() => void commitToKafka(), kafkaCommitIntervalMs);
       lookTimer = setInterval(() => void lookForMoves(), config.lookIntervalMs ?? defaultLookIntervalMs);
+      watchdog.start();
     },
     ready: () => joined && !failed && [...owned.values()].every(({ phase }) => phase === 'active' || phase === 'held'),
     partitions: () => [...owned.keys()],
@@ -339,6 +358,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       draining = true;
       clearInterval(commitTimer);
       clearInterval(lookTimer);
+      watchdog.stop();
       for (const { id } of owned.values()) member.pause(id);
       for (;;) {
         scheduleAll();

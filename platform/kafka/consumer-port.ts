@@ -14,12 +14,26 @@ export type FetchedBatch = {
 export type ConsumerHandlers = {
   /** The member has joined: exactly these partitions are its own until the next call or `revoked`. They are paused. */
   assigned(partitions: readonly number[]): void;
-  /** A rebalance began: no partition is its own any more. */
+  /** A rebalance began: no partition is its own any more. A member that was thrown out may learn it only by the next `assigned`. */
   revoked(): void;
-  /** Records of one partition, in order. Resolve quickly: the member fetches nothing else meanwhile. Rejecting ends the member. */
+  /**
+   * Committed records of one partition, in order; none when only control records were passed over. A position that the log does
+   * not have any more continues at the log start: `fetchedFrom` tells. Resolve quickly: the member fetches nothing else meanwhile. Rejecting ends the member. */
   fetched(batch: FetchedBatch): Promise<void>;
   /** The member is gone and will not come back by itself. */
   crashed(error: unknown): void;
+};
+
+export type ConsumerMemberOptions = {
+  readonly groupId: string;
+  readonly topic: string;
+  /** The group gives a member up, and its partitions to others, when it was not heard of for so long. */
+  readonly sessionTimeoutMs: number;
+  /** Name of this member over restarts (static membership): back within the session timeout, it has its partitions at once. */
+  readonly instanceId?: string | undefined;
+  readonly maxBytesPerPartition?: number;
+  /** Longest wait of a fetch for records. */
+  readonly maxWaitTimeMs?: number;
 };
 
 export type ConsumerMember = {

@@ -1,9 +1,11 @@
 // Wires one consumer group member from its settings: client, registry, decoder, offsets, dead letters, runner, health endpoints.
+import type { GroupSettings } from '#platform/config/common-settings.ts';
 import { createAvroDecoder, createAvroEncoder, type ParseResult } from '#platform/kafka/avro-codec.ts';
 import { createBatchRunner } from '#platform/kafka/batch-runner.ts';
 import { createDeadLetterPublisher } from '#platform/kafka/dead-letters.ts';
 import { createKafka, type KafkaConfig } from '#platform/kafka/kafka-client.ts';
 import { createKafkajsConsumer } from '#platform/kafka/kafkajs-consumer.ts';
+import { createPlatformaticConsumer } from '#platform/kafka/platformatic-consumer.ts';
 import { createOffsetStore } from '#platform/kafka/postgres-offsets.ts';
 import type { KafkaRecord } from '#platform/kafka/record.ts';
 import { createRecordProducer } from '#platform/kafka/record-producer.ts';
@@ -20,6 +22,7 @@ import { inNamespace, type Topic, valueSubject } from '#schemas/topics.ts';
 
 export type ConsumerSettings = {
   kafka: KafkaConfig & { namespace: string | undefined };
+  group: GroupSettings;
   registry: { url: string };
   operations: { host: string; port: number };
   flush: FlushPolicy & { maxBufferedBytes: number; concurrency: number };
@@ -60,9 +63,20 @@ export async function startConsumer<T, P>(options: {
       flush: config.flush,
       maxBufferedBytes: config.flush.maxBufferedBytes,
       flushConcurrency: config.flush.concurrency,
+      stallTimeoutMs: config.group.stallTimeoutMs,
     },
     {
-      member: createKafkajsConsumer({ kafka, groupId, topic: topicName }),
+      member:
+        config.group.client === 'kafkajs'
+          ? createKafkajsConsumer({ ...config.group, kafka, groupId, topic: topicName })
+          : createPlatformaticConsumer({
+              ...config.group,
+              kafka: config.kafka,
+              clientId: options.groupId,
+              groupId,
+              topic: topicName,
+              log,
+            }),
       inspector,
       offsets: createOffsetStore({ pool, groupId, topic: topicName, inspector }),
       pool,

@@ -4,8 +4,9 @@ import { promisify } from 'node:util';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
 import kafkajs, { type Kafka, logLevel } from 'kafkajs';
 import { compressFrame, decompressFrame } from 'lz4-napi';
-import { compress as snappyCompress, uncompress as snappyUncompress } from 'snappyjs';
+import { compress as snappyCompress } from 'snappyjs';
 import { FatalError } from '#platform/errors.ts';
+import { decompressSnappy } from '#platform/kafka/snappy.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 
 export type { Kafka } from 'kafkajs';
@@ -53,21 +54,6 @@ function guardIdleSpin(): void {
   Queue.prototype.scheduleCheckPendingRequests = function guarded(this: RequestQueue): void {
     if (this.pending.length > 0 || this.throttledUntil > Date.now()) schedule.call(this);
   };
-}
-
-const xerialMagic = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
-
-/** Java producers frame snappy blocks with a header and lengths; others send one raw block. */
-function decompressSnappy(buffer: Buffer): Buffer {
-  if (!buffer.subarray(0, xerialMagic.length).equals(xerialMagic)) return Buffer.from(snappyUncompress(buffer));
-  const blocks: Buffer[] = [];
-  let position = 16;
-  while (position < buffer.length) {
-    const length = buffer.readInt32BE(position);
-    blocks.push(Buffer.from(snappyUncompress(buffer.subarray(position + 4, position + 4 + length))));
-    position += 4 + length;
-  }
-  return Buffer.concat(blocks);
 }
 
 function registerCodecs(): void {

@@ -1,17 +1,11 @@
 // The consumer port on kafkajs: eager rebalances, manual offsets, stale batches dropped, crashes reported.
 import { createRequire } from 'node:module';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
-import type { ConsumerHandlers, ConsumerMember } from '#platform/kafka/consumer-port.ts';
+import type { ConsumerHandlers, ConsumerMember, ConsumerMemberOptions } from '#platform/kafka/consumer-port.ts';
 import type { KafkaRecord } from '#platform/kafka/record.ts';
 
-type KafkajsConsumerOptions = {
-  kafka: Kafka;
-  groupId: string;
-  topic: string;
-  maxBytesPerPartition?: number;
-  sessionTimeoutMs?: number;
-  maxWaitTimeMs?: number;
-};
+/** kafkajs has no static membership, so a member has no name. */
+type KafkajsConsumerOptions = Omit<ConsumerMemberOptions, 'instanceId'> & { kafka: Kafka };
 
 const noHeaders: Readonly<Record<string, Buffer>> = Object.freeze({});
 
@@ -21,7 +15,8 @@ function toHeaders(headers: KafkaMessage['headers']): Readonly<Record<string, Bu
   for (const name in headers) {
     const value = headers[name];
     const last = Array.isArray(value) ? value[value.length - 1] : value;
-    if (last === undefined) continue;
+    // The types do not say that a header may be null.
+    if (last === undefined || last === null) continue;
     result ??= {};
     result[name] = Buffer.isBuffer(last) ? last : Buffer.from(last);
   }
@@ -50,8 +45,7 @@ export function partitionOfKey(key: Buffer, partitionCount: number): number {
 
 /** A member of a consumer group on one topic. */
 export function createKafkajsConsumer(options: KafkajsConsumerOptions): ConsumerMember {
-  const { topic } = options;
-  const sessionTimeout = options.sessionTimeoutMs ?? 10_000;
+  const { topic, sessionTimeoutMs: sessionTimeout } = options;
   const consumer: Consumer = options.kafka.consumer({
     groupId: options.groupId,
     sessionTimeout,
@@ -68,17 +62,22 @@ export function createKafkajsConsumer(options: KafkajsConsumerOptions): Consumer
     retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 10 },
   });
 
+  /** Where each partition continues: to tell whether a batch that kafkajs does not deliver is the next one or a stale one. */
+  const positions = new Map<number, bigint>();
+
   const deliver = async (handlers: ConsumerHandlers, payload: EachBatchPayload): Promise<void> => {
     const { batch } = payload;
     if (!payload.isRunning() || payload.isStale()) return;
     const messages = batch.messages;
     const last = messages[messages.length - 1];
     if (last === undefined) return;
+    const nextOffset = BigInt(batch.lastOffset()) + 1n;
+    positions.set(batch.partition, nextOffset);
     await handlers.fetched({
       partition: batch.partition,
       fetchedFrom: BigInt((batch as unknown as { fetchedOffset: string | number }).fetchedOffset),
       records: toRecords(topic, batch.partition, messages),
-      nextOffset: BigInt(batch.lastOffset()) + 1n,
+      nextOffset,
       highWatermark: BigInt(batch.highWatermark),
     });
     // Also moves over trailing control records when the last visible record is resolved.
@@ -90,8 +89,26 @@ export function createKafkajsConsumer(options: KafkajsConsumerOptions): Consumer
     start: async (handlers) => {
       consumer.on(consumer.events.GROUP_JOIN, (event) => {
         const partitions = event.payload.memberAssignment[topic] ?? [];
+        positions.clear();
         if (partitions.length > 0) consumer.pause([{ topic, partitions: [...partitions] }]);
         handlers.assigned(partitions);
+      });
+      // kafkajs passes over batches of control records and aborted transactions without a word.
+      consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
+        const { partition, batchSize, firstOffset, lastOffset, highWatermark } = payload;
+        const position = positions.get(partition);
+        if (batchSize > 0 || position === undefined || firstOffset === null || BigInt(firstOffset) !== position) return;
+        const nextOffset = BigInt(lastOffset) + 1n;
+        positions.set(partition, nextOffset);
+        handlers
+          .fetched({
+            partition,
+            fetchedFrom: position,
+            records: [],
+            nextOffset,
+            highWatermark: BigInt(highWatermark),
+          })
+          .catch(handlers.crashed);
       });
       consumer.on(consumer.events.REBALANCING, () => handlers.revoked());
       consumer.on(consumer.events.CRASH, (event) => {
@@ -108,7 +125,10 @@ export function createKafkajsConsumer(options: KafkajsConsumerOptions): Consumer
         eachBatch: (payload) => deliver(handlers, payload),
       });
     },
-    seek: (partition, offset) => consumer.seek({ topic, partition, offset: offset.toString() }),
+    seek: (partition, offset) => {
+      positions.set(partition, offset);
+      consumer.seek({ topic, partition, offset: offset.toString() });
+    },
     pause: (partition) => consumer.pause([{ topic, partitions: [partition] }]),
     resume: (partition) => consumer.resume([{ topic, partitions: [partition] }]),
     commit: async (offsets) => {

@@ -48,7 +48,7 @@ export async function scanTopic(options: {
   const open = new Map([...options.spans].filter(([, { from, to }]) => from < to));
   if (open.size === 0) return;
   const groupId = `scan-topic-${randomBytes(6).toString('hex')}`;
-  const member = createKafkajsConsumer({ kafka, groupId, topic });
+  const member = createKafkajsConsumer({ kafka, groupId, topic, sessionTimeoutMs: 10_000 });
   const done = Promise.withResolvers<void>();
   const stallMs = options.stallMs ?? 30_000;
   let stall: NodeJS.Timeout | undefined;

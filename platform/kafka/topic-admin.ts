@@ -57,7 +57,7 @@ export async function findTopicDifferences(options: {
 const leaderDeadlineMs = 30_000;
 
 /** Resolves when every partition of the topics has a leader. @throws the last answer of Kafka after half a minute. */
-async function waitForLeaders(admin: Admin, names: readonly string[]): Promise<void> {
+export async function waitForLeaders(admin: Admin, names: readonly string[]): Promise<void> {
   const deadline = Date.now() + leaderDeadlineMs;
   for (;;) {
     try {

@@ -10,6 +10,7 @@ export type TestMember = { readonly metrics: Metrics; readonly failures: unknown
 type MemberOptions<T, P> = Omit<Parameters<typeof startConsumer<T, P>>[0], 'context'> & {
   namespace: string;
   flush?: Partial<ConsumerSettings['flush']>;
+  group?: Partial<ConsumerSettings['group']>;
 };
 
 /** Starts a member; `failures` collects what would have ended its process. */
@@ -26,6 +27,13 @@ export async function startTestMember<T, P>(options: MemberOptions<T, P>): Promi
         ssl: false,
         username: undefined,
         password: undefined,
+      },
+      group: {
+        client: 'kafkajs',
+        sessionTimeoutMs: 8_000,
+        instanceId: undefined,
+        stallTimeoutMs: 60_000,
+        ...options.group,
       },
       registry: { url: endpoints.schemaRegistry.url },
       operations: { host: '127.0.0.1', port: 0 },
