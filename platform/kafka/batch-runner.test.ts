@@ -288,9 +288,9 @@ describe('batch runner', () => {
   });
 
   it('fails when nothing is fetched although the partition has more', async () => {
-    const { runner, failures, assign } = setUp({ stallTimeoutMs: 30 });
+    const { runner, member, failures } = setUp({ stallTimeoutMs: 30 });
     await runner.start();
-    await assign(0);
+    member.handlers.assigned([0]);
     await expect.poll(() => failures, { timeout: 2_000 }).toHaveLength(1);
     expect(String(failures[0])).toMatch(/nothing was fetched of t partition 0/);
   });
