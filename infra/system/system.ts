@@ -31,13 +31,19 @@ export type System = AsyncDisposable & {
   stop(): Promise<void>;
 };
 
+type Settings = Readonly<Record<string, string>>;
+
 export type SystemOptions = {
   endpoints: StackEndpoints;
   localDir: string;
   /** Replicas of each process; one by default, none with 0. */
   replicas?: Partial<Record<ProcessName, number>>;
-  /** Further settings by process. */
-  overrides?: Partial<Record<ProcessName, Readonly<Record<string, string>>>>;
+  /** Of these replicas, how many start at first; the handles of the others start them later. All by default. */
+  startAtFirst?: Partial<Record<ProcessName, number>>;
+  /** Further settings by process, the same for its replicas or one by one: the first replica is number 1. */
+  overrides?: Partial<Record<ProcessName, Settings | ((replica: number) => Settings)>>;
+  /** Folder of the code that runs; another one than this repository for tests of a changed copy. */
+  codeRoot?: string;
   ports?: 'default' | 'free';
   onUnexpectedEnd?: (message: string) => void;
 };
@@ -48,10 +54,13 @@ const endingSignals: readonly NodeJS.Signals[] = ['SIGKILL', 'SIGTERM', 'SIGINT'
 function createRunningProcess(options: {
   name: string;
   spec: ProcessSpec;
+  replica: number;
   port: number;
   system: SystemOptions;
 }): RunningProcess {
-  const { name, spec, port, system } = options;
+  const { name, spec, replica, port, system } = options;
+  const codeRoot = system.codeRoot ?? repositoryRoot;
+  const overrides = system.overrides?.[spec.name] ?? {};
   const logPath = join(system.localDir, 'logs', `${name}.log`);
   const url = `http://127.0.0.1:${port}`;
   const access = deriveLocalAccess(system.endpoints);
@@ -90,15 +99,15 @@ function createRunningProcess(options: {
       const logStart = await beginLog(logPath);
       const started = await startProgram({
         file: process.execPath,
-        args: ['--disable-warning=ExperimentalWarning', join(repositoryRoot, spec.entry)],
+        args: ['--disable-warning=ExperimentalWarning', join(codeRoot, spec.entry)],
         env: processEnvironment({
           spec,
           endpoints: system.endpoints,
           access,
           port,
-          overrides: system.overrides?.[spec.name] ?? {},
+          overrides: typeof overrides === 'function' ? overrides(replica) : overrides,
         }),
-        cwd: repositoryRoot,
+        cwd: codeRoot,
         logPath,
         stopSignal: 'TERM',
         graceSeconds: 25,
@@ -136,20 +145,24 @@ function createRunningProcess(options: {
 }
 
 /**
- * Starts every process and waits until each is ready: services listen, group members own their partitions. When this process ends
+ * Starts every process (or those that `startAtFirst` says) and waits until each is ready: services listen, group members own their partitions. When this process ends
  * in whatever way, they stop. @throws StackError with the end of the log of the one that did not start; nothing stays running.
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const wanted = processSpecs.flatMap((spec) =>
     Array.from({ length: options.replicas?.[spec.name] ?? 1 }, (_, replica) => ({
       spec,
+      replica: replica + 1,
       name: replica === 0 ? spec.name : `${spec.name}-${replica + 1}`,
       preferredPort: options.ports === 'free' ? undefined : spec.defaultPort + replica,
     })),
   );
   const ports = await choosePorts(Object.fromEntries(wanted.map(({ name, preferredPort }) => [name, preferredPort])));
   const processes = new Map(
-    wanted.map(({ spec, name }) => [name, createRunningProcess({ name, spec, port: ports[name]!, system: options })]),
+    wanted.map(({ spec, replica, name }) => [
+      name,
+      createRunningProcess({ name, spec, replica, port: ports[name]!, system: options }),
+    ]),
   );
   const stop = async (): Promise<void> => {
     // Services first: nothing new flows in while the groups drain.
@@ -158,7 +171,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     await Promise.all(all.filter(isService).map((process) => process.stop()));
     await Promise.all(all.filter((process) => !isService(process)).map((process) => process.stop()));
   };
-  const started = await Promise.allSettled([...processes.values()].map((process) => process.start()));
+  const first = wanted.filter(({ spec, replica }) => replica <= (options.startAtFirst?.[spec.name] ?? replica));
+  const started = await Promise.allSettled(first.map(({ name }) => processes.get(name)!.start()));
   const failure = started.find((result) => result.status === 'rejected');
   if (failure !== undefined) {
     await stop();

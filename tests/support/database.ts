@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import type { StackEndpoints } from '#infra/local/components.ts';
 import { listMigrations, migrate } from '#platform/postgres/migrate.ts';
 import { createPostgresPool, type Pool } from '#platform/postgres/pool.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
@@ -34,8 +35,8 @@ export type TestDatabase = {
   drop(): Promise<void>;
 };
 
-function urlOf(database: string, credentials?: { user: string; password: string }): string {
-  const url = new URL(stackEndpoints().postgres.superuserUrl);
+function urlOf(serverUrl: string, database: string, credentials?: { user: string; password: string }): string {
+  const url = new URL(serverUrl);
   url.pathname = `/${database}`;
   if (credentials !== undefined) {
     url.username = credentials.user;
@@ -54,20 +55,20 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
   }
 }
 
-async function ensureTemplate(): Promise<string> {
+async function ensureTemplate(serverUrl: string): Promise<string> {
   const migrations = await listMigrations(migrationsFolder);
   const digest = createHash('sha256')
     .update(migrations.map(({ checksum }) => checksum).join())
     .digest('hex')
     .slice(0, 16);
   const name = `test_template_${digest}`;
-  await withClient(stackEndpoints().postgres.superuserUrl, async (client) => {
+  await withClient(serverUrl, async (client) => {
     await client.query('SELECT pg_advisory_lock($1)', [templateLockKey]);
     const ready = await client.query('SELECT 1 FROM pg_database WHERE datname = $1 AND datistemplate', [name]);
     if (ready.rowCount === 1) return;
     await client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
     await client.query(`CREATE DATABASE ${name}`);
-    const pool = createPostgresPool({ url: urlOf(name), poolSize: 1, applicationName: 'test-template' });
+    const pool = createPostgresPool({ url: urlOf(serverUrl, name), poolSize: 1, applicationName: 'test-template' });
     try {
       await migrate(pool, migrations);
       for (const role of [
@@ -90,11 +91,12 @@ async function ensureTemplate(): Promise<string> {
   return name;
 }
 
-/** Clones the template. Every test file makes its own and drops it. */
-export async function createTestDatabase(): Promise<TestDatabase> {
-  const template = await ensureTemplate();
+/** Clones the template on the shared stack, or on another one. Every test file makes its own and drops it. */
+export async function createTestDatabase(endpoints: StackEndpoints = stackEndpoints()): Promise<TestDatabase> {
+  const serverUrl = endpoints.postgres.superuserUrl;
+  const template = await ensureTemplate(serverUrl);
   const name = `test_${randomBytes(8).toString('hex')}`;
-  await withClient(stackEndpoints().postgres.superuserUrl, async (client) => {
+  await withClient(serverUrl, async (client) => {
     // Cloning refuses a template that another session clones at this moment.
     await client.query('SELECT pg_advisory_lock($1)', [templateLockKey]);
     await client.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);
@@ -105,18 +107,16 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     pools.push(pool);
     return pool;
   };
-  const urlAs = (role: DatabaseRole): string => urlOf(name, { user: role, password: testRolePassword });
+  const urlAs = (role: DatabaseRole): string => urlOf(serverUrl, name, { user: role, password: testRolePassword });
   return {
     name,
-    url: urlOf(name),
-    pool: open(urlOf(name), 6),
+    url: urlOf(serverUrl, name),
+    pool: open(urlOf(serverUrl, name), 6),
     urlAs,
     poolAs: (role, poolSize = 4) => open(urlAs(role), poolSize),
     drop: async () => {
       await Promise.all(pools.map((pool) => pool.end()));
-      await withClient(stackEndpoints().postgres.superuserUrl, (client) =>
-        client.query(`DROP DATABASE ${name} WITH (FORCE)`),
-      );
+      await withClient(serverUrl, (client) => client.query(`DROP DATABASE ${name} WITH (FORCE)`));
     },
   };
 }

@@ -1,5 +1,6 @@
 // Fresh topics with registered schemas per test, in a namespace of their own on the shared cluster.
 import { randomBytes } from 'node:crypto';
+import type { StackEndpoints } from '#infra/local/components.ts';
 import { createAvroEncoder } from '#platform/kafka/avro-codec.ts';
 import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
 import { readTopic, type TopicRecord } from '#platform/kafka/read-topic.ts';
@@ -25,11 +26,11 @@ export type TestTopics = {
   drop(): Promise<void>;
 };
 
-/** Creates the wanted topics of the catalogue (all by default) and registers their schemas. */
+/** Creates the wanted topics of the catalogue (all by default) on the shared stack, or another one, and registers their schemas. */
 export async function createTestTopics(
   wanted: readonly TopicKey[] = Object.keys(topics) as TopicKey[],
+  { kafka: cluster, schemaRegistry }: StackEndpoints = stackEndpoints(),
 ): Promise<TestTopics> {
-  const { kafka: cluster, schemaRegistry } = stackEndpoints();
   const namespace = `t${randomBytes(6).toString('hex')}`;
   const kafka = createKafka({
     brokers: cluster.brokers,

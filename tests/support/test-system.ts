@@ -2,10 +2,11 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { StackEndpoints } from '#infra/local/components.ts';
 import { ensureLocalKeys } from '#infra/system/access-keys.ts';
 import { deriveLocalAccess, type LocalAccess } from '#infra/system/local-access.ts';
-import { type ProcessName, processSpecs } from '#infra/system/process-specs.ts';
-import { type RunningProcess, type System, startSystem } from '#infra/system/system.ts';
+import { type ProcessName, type ProcessSpec, processSpecs } from '#infra/system/process-specs.ts';
+import { type RunningProcess, type System, type SystemOptions, startSystem } from '#infra/system/system.ts';
 import { createObjectStore, type ObjectStore } from '#platform/object-store/object-store.ts';
 import { createTestDatabase, type DatabaseRole, type TestDatabase } from '#tests/support/database.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
@@ -32,22 +33,36 @@ const quickFlushes: Settings = { FLUSH_MAX_AGE_MS: '100', FLUSH_MAX_RECORDS: '50
 
 const groups: readonly ProcessName[] = ['postgres-sink', 'parquet-archiver', 'metrics-aggregator', 'dataset-builder'];
 
+export type TestSystemOptions = Pick<SystemOptions, 'startAtFirst' | 'codeRoot'> & {
+  /** Another stack than the shared one. */
+  endpoints?: StackEndpoints;
+  /** Settings of one replica (the first is number 1) beyond those of every test. */
+  overrides?: (process: { name: ProcessName; replica: number; postgresUrl: string }) => Settings;
+};
+
 /** Starts the wanted number of each process; those that are not named do not run. */
-export async function startTestSystem(replicas: Partial<Record<ProcessName, number>>): Promise<TestSystem> {
-  const endpoints = stackEndpoints();
+export async function startTestSystem(
+  replicas: Partial<Record<ProcessName, number>>,
+  options: TestSystemOptions = {},
+): Promise<TestSystem> {
+  const endpoints = options.endpoints ?? stackEndpoints();
   const access = deriveLocalAccess(endpoints);
-  const [database, topics] = await Promise.all([createTestDatabase(), createTestTopics()]);
+  const [database, topics] = await Promise.all([createTestDatabase(endpoints), createTestTopics(undefined, endpoints)]);
   const { objectStoreBucket, ...storeSettings } = endpoints.objectStore;
   const objectStore = createObjectStore({ ...storeSettings, bucket: objectStoreBucket });
   const localDir = await mkdtemp(join(tmpdir(), 'trialstream-system-'));
   await mkdir(join(localDir, 'logs'));
   const unexpectedEnds: string[] = [];
-  const overridesOf = (name: ProcessName, role: string): Settings => ({
-    KAFKA_NAMESPACE: topics.namespace,
-    POSTGRES_URL: database.urlAs(role as DatabaseRole),
-    POSTGRES_POOL_SIZE: '5',
-    ...(groups.includes(name) ? quickFlushes : {}),
-  });
+  const overridesOf = ({ name, role }: ProcessSpec, replica: number): Settings => {
+    const postgresUrl = database.urlAs(role as DatabaseRole);
+    return {
+      KAFKA_NAMESPACE: topics.namespace,
+      POSTGRES_URL: postgresUrl,
+      POSTGRES_POOL_SIZE: '5',
+      ...(groups.includes(name) ? quickFlushes : {}),
+      ...options.overrides?.({ name, replica, postgresUrl }),
+    };
+  };
   const removeAll = async (): Promise<void> => {
     const objects = await database.pool.query<{ object_key: string }>('SELECT object_key FROM exp.archive_manifest');
     await Promise.all(objects.rows.map(({ object_key }) => objectStore.delete(object_key)));
@@ -63,7 +78,11 @@ export async function startTestSystem(replicas: Partial<Record<ProcessName, numb
       localDir,
       ports: 'free',
       replicas: Object.fromEntries(processSpecs.map(({ name }) => [name, replicas[name] ?? 0])),
-      overrides: Object.fromEntries(processSpecs.map(({ name, role }) => [name, overridesOf(name, role)])),
+      overrides: Object.fromEntries(
+        processSpecs.map((spec) => [spec.name, (replica: number) => overridesOf(spec, replica)]),
+      ),
+      ...(options.startAtFirst === undefined ? {} : { startAtFirst: options.startAtFirst }),
+      ...(options.codeRoot === undefined ? {} : { codeRoot: options.codeRoot }),
       onUnexpectedEnd: (message) => unexpectedEnds.push(message),
     });
     return {
