@@ -1,8 +1,10 @@
 // The operators' command line: one file per command, read-only unless its name says otherwise.
+import { userInfo } from 'node:os';
 import { Command } from 'commander';
 import {
   type ConfigSchema,
   formatProblems,
+  listSettings,
   parseSettings,
   type SettingsOf,
   type SettingsShape,
@@ -22,10 +24,17 @@ import { addGroupCommands } from './groups/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
 import { addPolicyCommands } from './policies/commands.ts';
 
+/** For whoever has configured nothing at all, before the list of what is missing. */
+const nothingConfigured =
+  'ops: nothing says which system to work on: "npm start -- --keep" or "npm run up" starts a local one, which "npm run -s ops -- ..." ' +
+  'finds by itself; for another one set what is listed here, as in config/ops-*.reference.env';
+
 /** Settings of a command from the environment; all problems are printed at once and the exit code is 2. */
 function settingsOf<S extends SettingsShape>(schema: ConfigSchema<S>): SettingsOf<S> {
   const parsed = parseSettings(schema, process.env);
   if (parsed.ok) return parsed.settings;
+  const isAnythingGiven = listSettings(schema.shape).some(({ name }) => (process.env[name] ?? '') !== '');
+  if (!isAnythingGiven) process.stderr.write(`${nothingConfigured}\n`);
   process.stderr.write(`ops: ${formatProblems(parsed.problems)}\n`);
   process.exit(2);
 }
@@ -67,7 +76,7 @@ const commandLine: CommandLine = {
     process.exitCode = 1;
   },
   confirm: (name, { yes }) => confirmByName(name, { yes, input: process.stdin, output: process.stderr }),
-  actor: process.env.OPS_ACTOR ?? process.env.USER ?? 'unknown',
+  actor: process.env.OPS_ACTOR ?? process.env.USER ?? userInfo().username,
 };
 addClusterCommands(program, commandLine);
 addGroupCommands(program, commandLine);

@@ -88,7 +88,7 @@ export const topics = {
     ordering: 'total: one partition',
     writers: ['assignment-publisher'],
     groups: [],
-    followers: ['assignment-service', 'ingestion-service'],
+    followers: ['services and clients that follow definitions through Kafka'],
     deadLetterTopic: null,
     compatibility: 'FULL_TRANSITIVE',
   },

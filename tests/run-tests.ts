@@ -61,6 +61,6 @@ check('lint and format', join(bin, 'biome'), ['check', '.']);
 check('boundaries', process.execPath, ['infra/checks/check-boundaries.ts']);
 check('schema compatibility', process.execPath, ['schemas/history/main.ts']);
 check('generated files', process.execPath, ['infra/generate/main.ts', '--check']);
-test(quick ? ['unit'] : ['unit', 'integration', 'integrity']);
+test(quick ? ['unit'] : ['unit', 'integration', 'integrity', 'end-to-end']);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -38,7 +38,8 @@ afterAll(async () => {
 });
 
 async function command(name: 'up' | 'down' | 'status', ...args: string[]): Promise<{ code: number; output: string }> {
-  const script = [join(here, 'bootstrap.mjs'), join(here, `${name}.ts`), ...args];
+  const entry = name === 'status' ? join(here, '..', 'system', 'status.ts') : join(here, `${name}.ts`);
+  const script = [join(here, 'bootstrap.mjs'), entry, ...args];
   const env = { ...process.env, TRIALSTREAM_LOCAL_DIR: localDir };
   return run(process.execPath, script, { env }).then(
     ({ stdout }) => ({ code: 0, output: stdout }),

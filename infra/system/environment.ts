@@ -1,7 +1,8 @@
 // The environment of each of our processes on a local stack.
 import type { StackEndpoints } from '../local/components.ts';
-import { type LocalAccess, urlOfRole } from './local-access.ts';
-import type { ProcessSpec } from './process-specs.ts';
+import { deriveLocalAccess, type LocalAccess, urlOfRole } from './local-access.ts';
+import type { ProcessName, ProcessSpec } from './process-specs.ts';
+import type { SystemFile } from './system-file.ts';
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -37,8 +38,31 @@ export function administratorEnvironment(endpoints: StackEndpoints, access: Loca
     POSTGRES_URL: endpoints.postgres.superuserUrl,
     POSTGRES_ROLE_PASSWORD: access.rolePassword,
     ERASURE_KEY: access.erasureKey,
+    ...(endpoints.mlflow === undefined ? {} : { MLFLOW_URL: endpoints.mlflow.url }),
     KAFKA_REPLICATION_FACTOR: '1',
     LOG_LEVEL: 'warn',
+  };
+}
+
+/** Names that belong to the machine and its shells, not to the system. */
+const shellsOwn: readonly string[] = ['PATH', 'HOME', 'TZ', 'NODE_ENV', 'LOG_LEVEL'];
+
+/** Everything about a local system that a person's shell can use: addresses, credentials, and API keys where services run. */
+export function shellEnvironment(endpoints: StackEndpoints, system: SystemFile | null): Environment {
+  const access = deriveLocalAccess(endpoints);
+  const urlOf = (name: ProcessName): string => system?.processes[name]?.url ?? '';
+  return {
+    ...Object.fromEntries(
+      Object.entries(administratorEnvironment(endpoints, access)).filter(([name]) => !shellsOwn.includes(name)),
+    ),
+    ...(system === null
+      ? {}
+      : {
+          ASSIGNMENT_URL: urlOf('assignment-service'),
+          INGESTION_URL: urlOf('ingestion-service'),
+          API_KEY: access.ingestKey,
+          ADMIN_KEY: access.adminKey,
+        }),
   };
 }
 

@@ -1,12 +1,13 @@
 // `ops lag | groups | topics | doctor`: how the system is, read-only.
 import type { Command } from 'commander';
 import type { CommandLine } from '../command-line/command-line.ts';
+import { parsePositiveInteger } from '../command-line/option-values.ts';
 import { toJson } from '../command-line/output.ts';
 import { openArchiveCluster, openCluster } from './cluster.ts';
 import { archiveConfig, clusterConfig } from './cluster-config.ts';
 import { formatFindings, runDoctor } from './doctor.ts';
 import { formatGroups, readGroups } from './groups.ts';
-import { formatLag, readLag } from './lag.ts';
+import { formatLag, isBehind, readLag, waitForNoLag } from './lag.ts';
 import { formatTopics, readTopics } from './topics.ts';
 
 export function addClusterCommands(program: Command, line: CommandLine): void {
@@ -14,11 +15,18 @@ export function addClusterCommands(program: Command, line: CommandLine): void {
     .command('lag')
     .description('how far each consumer group is behind, in records and seconds')
     .option('--partitions', 'each partition', false)
+    .option(
+      '--wait <seconds>',
+      'until nothing is behind, at most this long; exit code 1 when something still is',
+      parsePositiveInteger,
+    )
     .option('--json', 'one JSON object', false)
-    .action(async (options: { partitions: boolean; json: boolean }) => {
+    .action(async (options: { partitions: boolean; wait?: number; json: boolean }) => {
       await using resources = new AsyncDisposableStack();
-      const report = await readLag(openCluster(line.settingsOf(clusterConfig), resources));
+      const cluster = openCluster(line.settingsOf(clusterConfig), resources);
+      const report = await (options.wait === undefined ? readLag(cluster) : waitForNoLag(cluster, options.wait));
       line.print(options.json ? toJson(report) : formatLag(report, options));
+      if (options.wait !== undefined && isBehind(report)) line.reportProblems();
     });
 
   program

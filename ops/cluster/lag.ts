@@ -1,4 +1,5 @@
 // How far each consumer group is behind: the position that Postgres holds against the end of the topic in Kafka.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { scanTopic } from '#platform/kafka/scan-topic.ts';
 import type { ConsumerGroupName } from '#schemas/topics.ts';
 import { formatTable } from '../command-line/output.ts';
@@ -99,6 +100,23 @@ export async function readLag(cluster: Cluster): Promise<LagReport> {
   );
   const { unpublished, oldest } = outbox.rows[0]!;
   return { groups, outbox: { unpublished, oldestSeconds: oldest ?? 0 } };
+}
+
+/** Whether a group has records to read, or the outbox rows to publish. */
+export function isBehind({ groups, outbox }: LagReport): boolean {
+  return outbox.unpublished > 0n || groups.some(({ lag }) => lag > 0n);
+}
+
+const lookAgainMs = 250;
+
+/** The first report of which nothing is behind, or the last one before the time is up. */
+export async function waitForNoLag(cluster: Cluster, seconds: number): Promise<LagReport> {
+  const deadline = performance.now() + seconds * 1_000;
+  for (;;) {
+    const report = await readLag(cluster);
+    if (!isBehind(report) || performance.now() > deadline) return report;
+    await sleep(lookAgainMs);
+  }
 }
 
 export function formatLag(report: LagReport, options: { partitions: boolean }): string {

@@ -4,12 +4,12 @@ import type { ConfigSchema, SettingsOf, SettingsShape } from '#platform/config/s
 import { formatProblems, parseSettings, setting, text, url } from '#platform/config/settings.ts';
 
 export const workloadSettings = {
-  assignmentUrl: setting('ASSIGNMENT_SERVICE_URL', url(['http:', 'https:']), 'Base address of the assignment service'),
-  ingestionUrl: setting('INGESTION_SERVICE_URL', url(['http:', 'https:']), 'Base address of the ingestion service'),
-  apiKey: setting('WORKLOAD_API_KEY', text, 'API key with the scopes assign and ingest', { secret: true }),
+  assignmentUrl: setting('ASSIGNMENT_URL', url(['http:', 'https:']), 'Base address of the assignment service'),
+  ingestionUrl: setting('INGESTION_URL', url(['http:', 'https:']), 'Base address of the ingestion service'),
+  apiKey: setting('API_KEY', text, 'API key with the scopes assign and ingest', { secret: true }),
 };
 
-export const adminKeySetting = setting('WORKLOAD_ADMIN_KEY', text, 'API key with the scope admin, for imports', {
+export const adminKeySetting = setting('ADMIN_KEY', text, 'API key with the scope admin, for imports', {
   secret: true,
 });
 

@@ -1,21 +1,16 @@
 // The documents name files, commands, tables, topics and processes that exist.
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { processSpecs } from '#infra/system/process-specs.ts';
 import { topics } from '#schemas/topics.ts';
 import { findBrokenReferences, findUnknownCommands } from './document-references.ts';
+import { listDocuments, readDocument } from './read-documents.ts';
 
 const root = join(import.meta.dirname, '..', '..');
-const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const read = readDocument;
 const packageJson = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-const documents = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.md'], {
-  cwd: root,
-  encoding: 'utf8',
-})
-  .split('\n')
-  .filter((path) => path !== '' && existsSync(join(root, path)));
+const documents = listDocuments();
 
 describe('every document', () => {
   it.each(documents)('%s: links and paths exist', (document) => {

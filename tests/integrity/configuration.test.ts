@@ -111,6 +111,14 @@ test.for(programs)('$name says everything that is missing, at once, and exits no
   expect(namedProblems(stderr)).toEqual(required);
 });
 
+test('ops without any setting first says how to get or name a system', async () => {
+  const { stderr } = await runProcess('ops/main.ts', {}, ['lag']);
+  expect(stderr.split('\n')[0]).toMatch(/"npm start -- --keep".*config\/ops-/);
+  const partly = await runProcess('ops/main.ts', { KAFKA_BROKERS: 'localhost:9092' }, ['lag']);
+  expect(partly.stderr).not.toContain('npm start');
+  expect(namedProblems(partly.stderr)).toContain('POSTGRES_URL');
+});
+
 test('every process of the system is among them', () => {
   expect(programs.map(({ entry }) => entry)).toEqual(expect.arrayContaining(processSpecs.map(({ entry }) => entry)));
 });

@@ -1,0 +1,21 @@
+// Commands of the documents that the test of documents does not run itself, each with the test that does or with why none can.
+
+type CommandElsewhere = { readonly command: RegExp } & ({ readonly test: string } | { readonly notRun: string });
+
+export const commandsRunElsewhere: readonly CommandElsewhere[] = [
+  { command: /^npm start\b/, test: 'tests/end-to-end/npm-start.test.ts' },
+  { command: /^npm run (up|down)\b/, test: 'infra/local/stack.integration.test.ts' },
+  { command: /^npm (test|run check)\b/, test: '.ci/run' },
+  { command: /^npm run generate$/, test: 'infra/generate/generate.test.ts' },
+  { command: /^npm run schemas:release\b/, test: 'schemas/history/schema-history.test.ts' },
+  { command: /^npm run generate:database\b/, test: 'infra/generate/database-schema.integration.test.ts' },
+  { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
+  {
+    command: /^docker compose\b/,
+    notRun: 'no container engine is available; infra/compose/compose.test.ts checks the file',
+  },
+  { command: /^node bench\//, notRun: 'measures and asserts nothing' },
+];
+
+export const isRunElsewhere = (command: string): boolean =>
+  commandsRunElsewhere.some((entry) => entry.command.test(command));
