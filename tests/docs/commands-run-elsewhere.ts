@@ -9,6 +9,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^npm run generate$/, test: 'infra/generate/generate.test.ts' },
   { command: /^npm run schemas:release\b/, test: 'schemas/history/schema-history.test.ts' },
   { command: /^npm run generate:database\b/, test: 'infra/generate/database-schema.integration.test.ts' },
+  { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },
   { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
   {
     command: /^docker compose\b/,
