@@ -2,8 +2,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { compileExperiment } from '#domain/experiment/compile-experiment.ts';
 import type { Experiment } from '#domain/experiment/experiment.ts';
-import { controlId, sampleExperiment, treatmentId } from '#domain/experiment/experiment-samples.ts';
-import { asExperimentId, asExperimentKey, asUnitType } from '#domain/experiment/ids.ts';
+import {
+  controlId,
+  sampleExperiment,
+  sampleStoredAssignment,
+  treatmentId,
+} from '#domain/experiment/experiment-samples.ts';
+import { asExperimentId, asExperimentKey, asLayerId, asUnitType } from '#domain/experiment/ids.ts';
 import { createDefinitionIndex } from '#producers/definition-store/live-definitions.ts';
 import { type AssignUnit, createAssignUnit } from './assign-unit.ts';
 import { createAssignmentCache } from './assignment-cache.ts';
@@ -101,6 +106,32 @@ describe('createAssignUnit', () => {
     experiments = [sampleExperiment({ forcedVariants: { tester: treatmentId } })];
     const answer = await ask('tester');
     expect(answer.assignments[0]).toMatchObject({ variant_id: treatmentId, reason: 'forced', source: 'forced' });
+  });
+
+  test('a unit that is stored in another experiment of the layer is not stored here, unless it is a test unit there', async () => {
+    const inLayer = (number: number, start: number, end: number, more: Partial<Experiment> = {}) =>
+      sampleExperiment({
+        experimentId: asExperimentId(`00000000-0000-5000-8000-00000000000${number}`),
+        experimentKey: asExperimentKey(`layered-${number}`),
+        layer: { layerId: asLayerId('page'), start, end },
+        ...more,
+      });
+    experiments = [inLayer(1, 0, 1), inLayer(2, 1, 10_000)];
+    const row = { ...sampleStoredAssignment(treatmentId), experimentVersion: 1 };
+    const experimentId = experiments[0]!.experimentId;
+    for (const [unitId, source] of [
+      ['inheritor', 'inherited'],
+      ['tester', 'forced'],
+    ] as const) {
+      store.rows.set(`${experimentId}:${unitId}`, { ...row, experimentId, unitId, source });
+    }
+    const requested = { requested_experiments: ['layered-2'] };
+    expect((await ask('inheritor', requested)).not_assigned).toMatchObject([{ reason: 'in-layer-mate' }]);
+    expect((await ask('tester', requested)).assignments).toMatchObject([{ source: 'hashed', stored: true }]);
+    expect((await ask('nobody', requested)).assignments).toMatchObject([{ source: 'hashed', stored: true }]);
+    // A completed experiment has given its range back.
+    experiments = [inLayer(1, 0, 1, { status: 'completed' }), inLayer(2, 1, 10_000)];
+    expect((await ask('inheritor', requested)).assignments).toMatchObject([{ stored: true }]);
   });
 
   test('names the experiment that randomizes another unit type', async () => {

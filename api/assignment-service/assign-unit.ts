@@ -5,6 +5,7 @@ import { asUnitId, asUnitType } from '#domain/experiment/ids.ts';
 import type { DefinitionIndex, LiveExperiment } from '#producers/definition-store/live-definitions.ts';
 import type { AssignmentCache } from './assignment-cache.ts';
 import type { AssignmentCandidate, AssignmentKey, StoredRow, StoreResult } from './assignment-store.ts';
+import { findTakenByLayerMates } from './layer-mates.ts';
 import { RequestError } from './request-error.ts';
 import type { AssignmentAnswer, AssignmentRequest, AssignmentResponse } from './wire-schemas.ts';
 
@@ -41,7 +42,7 @@ function listRequested(index: DefinitionIndex, request: AssignmentRequest): read
       message: `no experiment randomizes units of the type ${unitType}`,
     });
   }
-  if (requested === undefined) return index.runningByUnitType.get(unitType) ?? [];
+  if (requested === undefined) return index.unaskedByUnitType.get(unitType) ?? [];
   const found = new Set<LiveExperiment>();
   requested.forEach((keyOrId, position) => {
     const field = `requested_experiments[${position}]`;
@@ -125,20 +126,29 @@ export function createAssignUnit(deps: AssignUnitDeps): AssignUnit {
     const unitType = asUnitType(request.unit_type);
     const context = request.context ?? {};
     const now = nowMs();
+    let taken: ReadonlySet<LiveExperiment> = new Set();
     const evaluateWith = (live: LiveExperiment, stored: StoredRow | null): Evaluation =>
-      evaluate(live.compiled, { unitType, unitId, context, stored, nowMs: now });
+      evaluate(live.compiled, { unitType, unitId, context, stored, isInLayerMate: taken.has(live), nowMs: now });
 
     const rows = new Map<LiveExperiment, StoredRow>();
-    const toFind: LiveExperiment[] = [];
-    const toStore: { live: LiveExperiment; candidate: AssignmentCandidate }[] = [];
+    const open: LiveExperiment[] = [];
     for (const live of requested) {
-      const { experimentId, version } = live.experiment;
-      const cached = cache.find({ experimentId, unitId });
-      if (cached !== undefined) {
-        rows.set(live, cached);
-        deps.onDecision?.('stored', 'cache');
+      const cached = cache.find({ experimentId: live.experiment.experimentId, unitId });
+      if (cached === undefined) {
+        open.push(live);
         continue;
       }
+      rows.set(live, cached);
+      deps.onDecision?.('stored', 'cache');
+    }
+    const entering = open.filter((live) => live.experiment.layer !== null && evaluateWith(live, null).isNew);
+    if (entering.length > 0) {
+      taken = await findTakenByLayerMates({ index: deps.currentDefinitions(), assignments, cache }, entering, unitId);
+    }
+    const toFind: LiveExperiment[] = [];
+    const toStore: { live: LiveExperiment; candidate: AssignmentCandidate }[] = [];
+    for (const live of open) {
+      const { experimentId, version } = live.experiment;
       const { isNew, assignment } = evaluateWith(live, null);
       if (isNew && assignment !== null && request.enroll !== false) {
         const candidate = { ...assignment, experimentId, unitId, unitType, experimentVersion: version };

@@ -7,7 +7,7 @@ import {
   registrySettings,
   telemetrySettings,
 } from '#platform/config/common-settings.ts';
-import { defineConfig, integer, type Parser, setting } from '#platform/config/settings.ts';
+import { defineConfig, integer, optionalSetting, type Parser, setting, url } from '#platform/config/settings.ts';
 
 const origins: Parser<readonly string[]> = {
   expected: 'a comma-separated list of origins such as https://shop.example',
@@ -22,6 +22,11 @@ export const assignmentServiceConfig = defineConfig({
   registry: registrySettings,
   postgres: postgresSettings,
   http: httpSettings,
+  mlflowUrl: optionalSetting(
+    'MLFLOW_URL',
+    url(['http:', 'https:']),
+    'MLflow server, asked when experiments with policy versions are defined or started; without it those are refused',
+  ),
   erasure: erasureSettings,
   cors: {
     origins: setting('CORS_ORIGINS', origins, 'Origins whose web pages may call the service; none when absent', {

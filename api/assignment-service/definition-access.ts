@@ -1,4 +1,6 @@
 // The port of the experiment routes to stored definitions, and its implementation in Postgres: one transaction per change.
+
+import type { DefinitionBody } from '#domain/definitions/definition-body.ts';
 import type { Experiment } from '#domain/experiment/experiment.ts';
 import { inTransaction, type Pool, type PoolClient } from '#platform/postgres/pool.ts';
 import {
@@ -7,9 +9,9 @@ import {
   applyLifecycleCommand,
   type ChangeResult,
 } from '#producers/definition-store/change-definition.ts';
-import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
 import { listDefinitions, listIterations } from '#producers/definition-store/definition-rows.ts';
 import type { LiveDefinitions } from '#producers/definition-store/live-definitions.ts';
+import type { ModelCheck } from '#producers/definition-store/model-check.ts';
 import type { ChangeAuthor } from '#producers/definition-store/save-experiment.ts';
 
 type CommandTarget = Parameters<typeof applyLifecycleCommand>[1];
@@ -19,9 +21,9 @@ export type ExperimentFilter = { readonly status?: Experiment['status']; readonl
 
 /** Changes are in force on this instance when they are answered, and on the others within milliseconds. */
 export type DefinitionAccess = {
-  apply(body: DefinitionBody, author: ChangeAuthor): Promise<ChangeResult>;
+  apply(body: DefinitionBody, author: ChangeAuthor, options: { expectedVersion?: number }): Promise<ChangeResult>;
   changeCoverage(target: CoverageTarget): Promise<ChangeResult>;
-  runCommand(target: CommandTarget): Promise<ChangeResult>;
+  runCommand(target: Omit<CommandTarget, 'checkModels'>): Promise<ChangeResult>;
   list(filter: ExperimentFilter): Promise<Experiment[]>;
   /** Every iteration of a key, or the one with this id, oldest first. */
   listIterations(keyOrId: string): Promise<Experiment[]>;
@@ -32,7 +34,9 @@ export function createDefinitionAccess(deps: {
   live: Pick<LiveDefinitions, 'refresh'>;
   /** There are new rows in the outbox of definitions. */
   onChanged: () => void;
+  checkModels: ModelCheck;
 }): DefinitionAccess {
+  const { checkModels } = deps;
   const change = async (work: (tx: PoolClient) => Promise<ChangeResult>): Promise<ChangeResult> => {
     const result = await inTransaction(deps.pool, work);
     if (result.status === 'created' || result.status === 'changed') {
@@ -42,9 +46,10 @@ export function createDefinitionAccess(deps: {
     return result;
   };
   return {
-    apply: (body, author) => change((tx) => applyDefinition(tx, body, author)),
+    apply: (body, author, { expectedVersion }) =>
+      change((tx) => applyDefinition(tx, body, author, { expectedVersion, checkModels })),
     changeCoverage: (target) => change((tx) => applyCoverage(tx, target)),
-    runCommand: (target) => change((tx) => applyLifecycleCommand(tx, target)),
+    runCommand: (target) => change((tx) => applyLifecycleCommand(tx, { ...target, checkModels })),
     list: async ({ status, unitType }) =>
       (await listDefinitions(deps.pool))
         .map(({ experiment }) => experiment)

@@ -1,6 +1,6 @@
 // Definitions over HTTP on real Postgres: idempotent, protected while running, audited, and known to every instance at once.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
+import type { DefinitionBody } from '#domain/definitions/definition-body.ts';
 import {
   addApiKey,
   definitionOf,
@@ -81,8 +81,9 @@ describe('POST /v1/experiments', () => {
     const again = await define({ key: 'idempotent' });
     expect(again).toMatchObject({ status: 200, body: document });
     expect(await historyOf(document.experiment_id)).toHaveLength(1);
-    const read = await other.call('GET', '/v1/experiments/idempotent');
-    expect(read).toMatchObject({ status: 200, body: document });
+    const { notes, ...stored } = document;
+    expect(notes).toEqual([]);
+    expect(await other.call('GET', '/v1/experiments/idempotent')).toMatchObject({ status: 200, body: stored });
   });
 
   test('forty concurrent first definitions create one experiment', async () => {
@@ -293,6 +294,52 @@ describe('changes of a running experiment', () => {
       ['user-1', variants.map(({ variant_id }) => variant_id)],
     );
     expect(rows).toEqual([{ name }]);
+  });
+
+  test('whoever names no experiments goes on to get what a pause or a completion leaves delivered', async () => {
+    const unit = { unit_type: 'tablet', unit_id: 'tablet-1' };
+    const askBoth = () =>
+      Promise.all(
+        [service, other].map(async (instance) => {
+          const { body } = await instance.call('POST', '/v1/assignments', unit);
+          return (body as { assignments: { variant_name: string }[] }).assignments.map((answer) => answer.variant_name);
+        }),
+      );
+    await defined({ key: 'unasked', unit_type: 'tablet' });
+    await until('both know it', async () => (await askBoth()).every(({ length }) => length === 1));
+    const [[name]] = (await askBoth()) as [[string]];
+    await change('unasked', 'transitions', { to: 'paused', expected_version: 1, reason: 'test' });
+    expect(await askBoth()).toEqual([[name], [name]]);
+    const winner = name === 'control' ? 'treatment' : 'control';
+    await change('unasked', 'transitions', { to: 'completed', winner, expected_version: 2, reason: 'test' });
+    await until('the winner is delivered', async () => (await askBoth()).every(([one]) => one === winner));
+    await change('unasked', 'serving', { mode: 'off', expected_version: 3, reason: 'test' });
+    await until('nothing is delivered', async () => (await askBoth()).every(({ length }) => length === 0));
+  });
+
+  test('a definition that was made from another version is refused', async () => {
+    const define = (name: string, expectedVersion: number) =>
+      service.call('POST', `/v1/experiments?expected_version=${expectedVersion}`, definitionOf({ key: 'seen', name }));
+    expect((await define('one', 1)).body).toMatchObject({ code: 'stale-version' });
+    expect((await define('one', 0)).status).toBe(201);
+    const answers = await Promise.all(['two', 'three'].map((name) => define(name, 1)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
+    const stale = answers.find(({ status }) => status === 409);
+    expect(stale?.body).toMatchObject({ code: 'stale-version', message: expect.stringContaining('is at version 2') });
+  });
+
+  test('a variant with stored units cannot be removed, not even from a draft', async () => {
+    await defined({ key: 'imported-draft', status: 'draft' });
+    const item = { experiment: 'imported-draft', unit_type: 'user', unit_id: 'before', variant: 'treatment' };
+    expect((await service.call('POST', '/v1/assignments/import', { assignments: [item] })).status).toBe(200);
+    const [control] = definitionOf().variants;
+    expect(await define({ key: 'imported-draft', status: 'draft', variants: [control!] })).toMatchObject({
+      status: 409,
+      body: {
+        field: 'variants',
+        message: 'variants: variant treatment cannot be removed: 1 units are stored with it',
+      },
+    });
   });
 
   test.each([

@@ -3,6 +3,7 @@ import { asUnitId } from '#domain/experiment/ids.ts';
 import { inTransaction, type Pool } from '#platform/postgres/pool.ts';
 import type { DefinitionIndex } from '#producers/definition-store/live-definitions.ts';
 import type { AssignmentCandidate, AssignmentStore } from './assignment-store.ts';
+import { keepsOutOfLayer, listLayerMates } from './layer-mates.ts';
 import type { UnitAssignment, UnitReader } from './unit-assignments.ts';
 
 export type Identities = {
@@ -15,7 +16,8 @@ export type Identities = {
 
 /**
  * `inherited`: the logged-in unit had no row and has that of the anonymous one now. `same`: both had the same variant.
- * `conflict`: they had different ones; both rows stay, and results leave both ids out.
+ * `conflict`: they had different ones, or the logged-in unit is in another experiment of the same layer; what is stored stays, and
+ * results of this experiment leave both ids out.
  */
 export type LinkOutcome = 'inherited' | 'same' | 'conflict';
 
@@ -23,8 +25,8 @@ export type LinkedAssignment = {
   readonly experimentId: string;
   readonly experimentKey: string;
   readonly outcome: LinkOutcome;
-  /** What the logged-in unit has. */
-  readonly variantId: string;
+  /** What the logged-in unit has; null when it is in another experiment of the same layer and so gets nothing here. */
+  readonly variantId: string | null;
   /** What the anonymous unit had. */
   readonly anonymousVariantId: string;
 };
@@ -67,6 +69,22 @@ export function createLinkUnits(deps: {
   currentDefinitions: () => DefinitionIndex;
   onLinked: (outcome: LinkOutcome) => void;
 }): LinkUnits {
+  /** Experiments whose row the logged-in unit must not inherit, as it is stored in another one of the same layer. */
+  const findBlocked = async (
+    index: DefinitionIndex,
+    { unitType, unitId }: Identities,
+    inheritable: readonly { readonly row: UnitAssignment }[],
+  ): Promise<ReadonlySet<string>> => {
+    const mates = inheritable.flatMap(({ row: { experiment_id: id } }) => {
+      const live = index.byId.get(id);
+      return live === undefined ? [] : listLayerMates(index, live).map(({ experiment }) => [id, experiment] as const);
+    });
+    if (mates.length === 0) return new Set();
+    const own = await deps.units.listAssignments(unitType, unitId);
+    const isOwn = new Set(own.map(({ experiment_id }) => experiment_id));
+    const keepingOut = new Set<string>(own.filter(keepsOutOfLayer).map(({ experiment_id }) => experiment_id));
+    return new Set(mates.filter(([id, mate]) => !isOwn.has(id) && keepingOut.has(mate.experimentId)).map(([id]) => id));
+  };
   return async (identities, linkedBy) => {
     const { unitType, anonymousUnitId, unitId } = identities;
     const index = deps.currentDefinitions();
@@ -74,16 +92,24 @@ export function createLinkUnits(deps: {
       const candidate = toInherited(index, identities, row);
       return candidate === null ? [] : [{ row, candidate }];
     });
-    const results = await deps.store.storeFirst(inheritable.map(({ candidate }) => candidate));
-    const linked = inheritable.map(({ row }, position): LinkedAssignment => {
-      const { stored, isNew } = results[position]!;
-      const isSame = stored.variantId === row.variant_id;
-      return {
+    const blocked = await findBlocked(index, identities, inheritable);
+    const storable = inheritable.filter(({ row }) => !blocked.has(row.experiment_id));
+    const results = await deps.store.storeFirst(storable.map(({ candidate }) => candidate));
+    const resultOf = new Map(storable.map(({ row }, position) => [row.experiment_id, results[position]!]));
+    const linked = inheritable.map(({ row }): LinkedAssignment => {
+      const result = resultOf.get(row.experiment_id);
+      const common = {
         experimentId: row.experiment_id,
         experimentKey: row.experiment_key,
+        anonymousVariantId: row.variant_id,
+      };
+      if (result === undefined) return { ...common, outcome: 'conflict', variantId: null };
+      const { stored, isNew } = result;
+      const isSame = stored.variantId === row.variant_id;
+      return {
+        ...common,
         outcome: isNew ? 'inherited' : isSame ? 'same' : 'conflict',
         variantId: stored.variantId,
-        anonymousVariantId: row.variant_id,
       };
     });
     const conflicts = linked.filter(({ outcome }) => outcome === 'conflict').map(({ experimentId }) => experimentId);

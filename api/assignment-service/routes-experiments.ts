@@ -1,21 +1,22 @@
 // Experiments over HTTP: define, read, set coverage, change status and serving.
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { type ApiKeyStore, getCaller, requireScope } from '#api/authentication.ts';
+import { type DefinitionBody, definitionBodySchema } from '#domain/definitions/definition-body.ts';
 import type { Experiment } from '#domain/experiment/experiment.ts';
 import type { ChangeResult } from '#producers/definition-store/change-definition.ts';
-import { type DefinitionBody, definitionBodySchema } from '#producers/definition-store/definition-body.ts';
 import { toDefinitionDocument } from '#producers/definition-store/definition-document.ts';
 import { selectCurrentIteration } from '#producers/definition-store/definition-rows.ts';
 import type { DefinitionAccess } from './definition-access.ts';
 import { commandForServing, commandForTransition } from './experiment-commands.ts';
 import { createProblemsError, RequestError } from './request-error.ts';
 import {
+  changedExperimentSchema,
   coverageChangeSchema,
+  definitionQuerySchema,
   errorResponses,
   experimentParamsSchema,
   experimentQuerySchema,
   experimentSchema,
-  reasonQuerySchema,
   type ServingChange,
   servingChangeSchema,
   type Transition,
@@ -33,14 +34,17 @@ const createUnknownError = (keyOrId: string): RequestError =>
 function answerChange(result: ChangeResult, keyOrId: string, reply: FastifyReply): FastifyReply {
   switch (result.status) {
     case 'created':
-      return reply.code(201).send(toDefinitionDocument(result.experiment));
     case 'changed':
     case 'unchanged':
-      return reply.code(200).send(toDefinitionDocument(result.experiment));
+      return reply
+        .code(result.status === 'created' ? 201 : 200)
+        .send({ ...toDefinitionDocument(result.experiment), notes: result.notes });
     case 'invalid':
       throw createProblemsError(400, 'invalid-request', result.problems);
     case 'refused':
       throw createProblemsError(409, 'refused', result.problems);
+    case 'unchecked':
+      throw createProblemsError(503, 'unavailable', result.problems);
     case 'stale':
       throw new RequestError(409, {
         code: 'stale-version',
@@ -60,7 +64,7 @@ export async function experimentRoutes(app: FastifyInstance, deps: ExperimentRou
   const readSecurity = [{ apiKey: ['read'] }];
   const changeSecurity = [{ apiKey: ['admin'] }];
 
-  app.post<{ Body: DefinitionBody; Querystring: { reason?: string } }>(
+  app.post<{ Body: DefinitionBody; Querystring: { reason?: string; expected_version?: string } }>(
     '/v1/experiments',
     {
       onRequest: onChange,
@@ -70,8 +74,8 @@ export async function experimentRoutes(app: FastifyInstance, deps: ExperimentRou
         tags,
         security: changeSecurity,
         body: definitionBodySchema,
-        querystring: reasonQuerySchema,
-        response: { 200: experimentSchema, 201: experimentSchema, ...errorResponses(409) },
+        querystring: definitionQuerySchema,
+        response: { 200: changedExperimentSchema, 201: changedExperimentSchema, ...errorResponses(409) },
       },
     },
     async (request, reply) => {
@@ -79,7 +83,9 @@ export async function experimentRoutes(app: FastifyInstance, deps: ExperimentRou
         actor: getCaller(request).name,
         reason: request.query.reason ?? 'definition sent to the service',
       };
-      return answerChange(await definitions.apply(request.body, author), request.body.key, reply);
+      const { expected_version: expectedVersion } = request.query;
+      const options = expectedVersion === undefined ? {} : { expectedVersion: Number(expectedVersion) };
+      return answerChange(await definitions.apply(request.body, author, options), request.body.key, reply);
     },
   );
 
@@ -139,7 +145,7 @@ export async function experimentRoutes(app: FastifyInstance, deps: ExperimentRou
         security: changeSecurity,
         params: experimentParamsSchema,
         body: coverageChangeSchema,
-        response: { 200: experimentSchema, ...errorResponses(404, 409) },
+        response: { 200: changedExperimentSchema, ...errorResponses(404, 409) },
       },
     },
     async (request, reply) => {
@@ -164,7 +170,7 @@ export async function experimentRoutes(app: FastifyInstance, deps: ExperimentRou
         security: changeSecurity,
         params: experimentParamsSchema,
         body: transitionSchema,
-        response: { 200: experimentSchema, ...errorResponses(404, 409) },
+        response: { 200: changedExperimentSchema, ...errorResponses(404, 409) },
       },
     },
     async (request, reply) => {
@@ -192,7 +198,7 @@ export async function experimentRoutes(app: FastifyInstance, deps: ExperimentRou
         security: changeSecurity,
         params: experimentParamsSchema,
         body: servingChangeSchema,
-        response: { 200: experimentSchema, ...errorResponses(404, 409) },
+        response: { 200: changedExperimentSchema, ...errorResponses(404, 409) },
       },
     },
     async (request, reply) => {

@@ -8,11 +8,13 @@ export type DecisionFacts = {
   readonly servingMode: string;
   readonly storedVariantName: string | null;
   readonly storedSource: string | null;
+  /** Key of another experiment of the layer in which the unit is stored. */
+  readonly layerMateKey: string | null;
   readonly nameOf: (variantId: string | null) => string | null;
 };
 
 /** What evaluation looks at when the unit has no stored row: each check until the first that keeps the unit out. */
-function describeFirstEntry({ explanation, nameOf }: DecisionFacts): string[] {
+function describeFirstEntry({ explanation, layerMateKey, nameOf }: DecisionFacts): string[] {
   const { enrolmentClosed, forcedVariantId, isTargeted, holdout, layer, byHash, bucket } = explanation;
   if (enrolmentClosed !== null) return [`No row is stored, and nobody is enrolled now: ${enrolmentClosed}.`];
   const sentences = ['No row is stored, and the experiment enrolls units now.'];
@@ -34,6 +36,9 @@ function describeFirstEntry({ explanation, nameOf }: DecisionFacts): string[] {
       `The experiment ${layer.isInRange ? 'owns' : 'does not own'} the unit's bucket ${layer.bucket} of layer ${layer.layerId}.`,
     );
     if (!layer.isInRange) return sentences;
+    if (layerMateKey !== null) {
+      return [...sentences, `The unit is stored in ${layerMateKey}, another experiment of layer ${layer.layerId}.`];
+    }
   }
   if (byHash.kind === 'assigned') {
     sentences.push(`Bucket ${bucket} lies in the range of ${nameOf(byHash.variantId)}.`);

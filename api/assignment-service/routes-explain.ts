@@ -7,6 +7,7 @@ import { type Explanation, explain } from '#domain/experiment/explain.ts';
 import { asUnitId, asUnitType, asVariantId } from '#domain/experiment/ids.ts';
 import type { DefinitionIndex, LiveExperiment } from '#producers/definition-store/live-definitions.ts';
 import { findExperiment } from './assign-unit.ts';
+import { keepsOutOfLayer, listLayerMates } from './layer-mates.ts';
 import { RequestError } from './request-error.ts';
 import { isDeeperThan, maxBodyDepth } from './request-limits.ts';
 import { describeDecision } from './routes-explain-why.ts';
@@ -15,7 +16,7 @@ import { errorResponses, experimentParamsSchema, unitIdSchema, unitTypeSchema } 
 
 export type ExplainRoutesDeps = {
   keys: Pick<ApiKeyStore, 'find'>;
-  units: Pick<UnitReader, 'findAssignment'>;
+  units: Pick<UnitReader, 'findAssignment' | 'listAssignments'>;
   currentDefinitions: () => DefinitionIndex;
   lookAgain: () => Promise<void>;
   nowMs: () => number;
@@ -109,7 +110,7 @@ function toWireExplanation(
   { experiment, compiled }: LiveExperiment,
   unit: { unitId: string; unitType: string; context: Record<string, unknown> },
   explanation: Explanation,
-  stored: UnitAssignment | null,
+  { stored, mate }: { stored: UnitAssignment | null; mate: UnitAssignment | null },
 ) {
   const { evaluation, byHash, layer, holdout, isTargeted } = explanation;
   const nameOf = (variantId: string | null): string | null =>
@@ -146,6 +147,7 @@ function toWireExplanation(
       start: experiment.layer?.start,
       end: experiment.layer?.end,
       is_in_range: layer.isInRange,
+      stored_in: mate?.experiment_key ?? null,
     },
     holdout: holdout && { holdout_id: holdout.holdoutId, bucket: holdout.bucket, is_held_out: holdout.isHeldOut },
     forced_variant_id: explanation.forcedVariantId,
@@ -164,9 +166,25 @@ function toWireExplanation(
       servingMode: serving.mode,
       storedVariantName: nameOf(stored?.variant_id ?? null),
       storedSource: stored?.source ?? null,
+      layerMateKey: mate?.experiment_key ?? null,
       nameOf,
     }),
   };
+}
+
+/** The unit's row in another experiment of the same layer, which keeps it out of this one. */
+async function findLayerMate(
+  deps: Pick<ExplainRoutesDeps, 'units' | 'currentDefinitions'>,
+  live: LiveExperiment,
+  unitType: string,
+  unitId: string,
+): Promise<UnitAssignment | null> {
+  const mates = new Set<string>(
+    listLayerMates(deps.currentDefinitions(), live).map(({ experiment }) => experiment.experimentId),
+  );
+  if (mates.size === 0) return null;
+  const rows = await deps.units.listAssignments(unitType, unitId);
+  return rows.find((row) => mates.has(row.experiment_id) && keepsOutOfLayer(row)) ?? null;
 }
 
 export async function explainRoutes(app: FastifyInstance, deps: ExplainRoutesDeps): Promise<void> {
@@ -202,14 +220,16 @@ export async function explainRoutes(app: FastifyInstance, deps: ExplainRoutesDep
       const unitId = request.query.unit_id;
       const unitType = request.query.unit_type ?? live.experiment.unitType;
       const stored = await deps.units.findAssignment(live.experiment.experimentId, unitId);
+      const mate = stored === null ? await findLayerMate(deps, live, unitType, unitId) : null;
       const explanation = explain(live.compiled, {
         unitType: asUnitType(unitType),
         unitId: asUnitId(unitId),
         context,
         stored: toStored(stored),
+        isInLayerMate: mate !== null,
         nowMs: deps.nowMs(),
       });
-      return toWireExplanation(live, { unitId, unitType, context }, explanation, stored);
+      return toWireExplanation(live, { unitId, unitType, context }, explanation, { stored, mate });
     },
   );
 }

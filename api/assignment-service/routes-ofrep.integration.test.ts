@@ -7,7 +7,7 @@ import { OpenFeature as ServerOpenFeature } from '@openfeature/server-sdk';
 import { OpenFeature as WebOpenFeature, type Provider as WebProvider } from '@openfeature/web-sdk';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
+import type { DefinitionBody } from '#domain/definitions/definition-body.ts';
 import {
   addApiKey,
   definitionOf,

@@ -2,10 +2,10 @@
 import { type TSchema, Type } from '@sinclair/typebox';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ApiKeyStore, requireScope } from '#api/authentication.ts';
+import { storableTextFormat } from '#domain/definitions/definition-body.ts';
 import type { FlagErrorCode } from '#domain/ofrep/flag-evaluation.ts';
 import { classifyError, describeError } from '#platform/errors.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
-import { storableTextFormat } from '#producers/definition-store/definition-body.ts';
 import { RequestError } from './request-error.ts';
 import { entityTagOf, type FlagContext, type FlagEvaluator, namesEntityTag } from './routes-ofrep-evaluate.ts';
 import { errorSchema } from './wire-schemas.ts';

@@ -1,7 +1,7 @@
 // Units on real Postgres with two instances: what is stored, why, which identity wins, and what erasing leaves.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { DefinitionBody } from '#domain/definitions/definition-body.ts';
 import { createAssignmentOutbox } from '#producers/assignment-publisher/assignment-outbox.ts';
-import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
 import {
   addApiKey,
   definitionOf,
@@ -263,6 +263,68 @@ describe('linking two identities', () => {
       expect(isConflict).toBe(visitor!.variant !== row!.variant);
       expect(await excluded(`raced-member-${index}`)).toHaveLength(isConflict ? 1 : 0);
     }
+  });
+
+  test('a unit in one experiment of a layer enters no other one, whichever identity brought it there', async () => {
+    await define({ key: 'layer-left', layer: { id: 'linked', start: 0, end: 0.5 } });
+    await define({ key: 'layer-right', layer: { id: 'linked', start: 0.5, end: 1 } });
+    const sideOf = async (unitId: string): Promise<string> =>
+      (await assign(service, unitId, ['layer-left', 'layer-right'], false)).assignments[0]!.experiment_key;
+    const ids: Record<string, string[]> = { 'layer-left': [], 'layer-right': [] };
+    for (let number = 0; Object.values(ids).some(({ length }) => length < 2); number += 1) {
+      ids[await sideOf(`layered-${number}`)]!.push(`layered-${number}`);
+    }
+    const [visitor, otherVisitor] = ids['layer-left']!;
+    const [member, otherMember] = ids['layer-right']!;
+
+    // Inherits first: then its own hash would put it into the other experiment.
+    await assign(service, visitor!, ['layer-left']);
+    expect(outcomes(await link(visitor!, member!))).toEqual({ 'layer-left': 'inherited' });
+    for (const instance of [service, other]) {
+      const answer = (await assign(instance, member!, ['layer-left', 'layer-right'])) as Answer & {
+        not_assigned: { experiment_key: string; reason: string }[];
+      };
+      expect(answer.assignments).toMatchObject([{ experiment_key: 'layer-left', source: 'inherited' }]);
+      expect(answer.not_assigned).toMatchObject([{ experiment_key: 'layer-right', reason: 'in-layer-mate' }]);
+    }
+    const explained = await explain('layer-right', { unit_id: member! });
+    expect(explained.body).toMatchObject({
+      layer: { is_in_range: true, stored_in: 'layer-left' },
+      answer: { reason: 'in-layer-mate', would_store: false },
+    });
+    expect((explained.body as { why: string[] }).why).toContain(
+      'The unit is stored in layer-left, another experiment of layer linked.',
+    );
+    expect(await storedOf(member!)).toMatchObject([{ key: 'layer-left' }]);
+
+    // Is in the other experiment already: then it does not inherit.
+    await assign(service, otherVisitor!, ['layer-left']);
+    await assign(other, otherMember!, ['layer-right']);
+    const linked = await link(otherVisitor!, otherMember!);
+    expect(linked).toMatchObject({ conflicts: 1, assignments: [{ outcome: 'conflict', variant_id: null }] });
+    expect(await storedOf(otherMember!)).toMatchObject([{ key: 'layer-right', source: 'hashed' }]);
+    expect(await excluded(otherVisitor!)).toEqual([{ key: 'layer-left', reason: 'identity-conflict' }]);
+  });
+
+  test('a unit that got into two experiments of a layer all the same is left out of the results of both', async () => {
+    const unitId = 'in-both';
+    await store(unitId, 'layer-left', 'treatment');
+    await store(unitId, 'layer-right', 'treatment');
+    expect(await excluded(unitId)).toEqual([
+      { key: 'layer-left', reason: 'in-two-experiments-of-a-layer' },
+      { key: 'layer-right', reason: 'in-two-experiments-of-a-layer' },
+    ]);
+  });
+
+  test('whoever was a test unit once is left out, also with an earlier row and when it is named no more', async () => {
+    const key = 'tested-later';
+    await define({ key });
+    await assign(service, 'tested', [key]);
+    const isHashed = { key, source: 'hashed' };
+    await define({ key, forced_variants: { tested: 'treatment' } });
+    await define({ key, forced_variants: {} });
+    expect(await storedOf('tested')).toMatchObject([isHashed]);
+    expect(await excluded('tested')).toEqual([{ key, reason: 'forced' }]);
   });
 
   test('a forced variant is not inherited, and an id is not linked to itself', async () => {

@@ -8,7 +8,7 @@ import type { EraseUnit } from './erasure-unit.ts';
 import type { LinkUnits } from './identity-link.ts';
 import { RequestError } from './request-error.ts';
 import type { ExperimentChange, UnitReader } from './unit-assignments.ts';
-import { errorResponses, unitIdSchema, unitTypeSchema } from './wire-schemas.ts';
+import { errorResponses, nullableText, unitIdSchema, unitTypeSchema } from './wire-schemas.ts';
 
 export type UnitRoutesDeps = {
   keys: Pick<ApiKeyStore, 'find'>;
@@ -79,9 +79,9 @@ const linkResponseSchema = Type.Object({
       experiment_key: Type.String(),
       outcome: oneOfTexts(
         ['inherited', 'same', 'conflict'],
-        'inherited: the logged-in unit has the row of the anonymous one now; conflict: both had rows with other variants, which stay',
+        'inherited: the logged-in unit has the row of the anonymous one now; conflict: both had rows with other variants, which stay, or the logged-in unit is in another experiment of the layer',
       ),
-      variant_id: Type.String({ description: 'Of the logged-in unit' }),
+      variant_id: nullableText('Of the logged-in unit; null when it is in another experiment of the same layer'),
       anonymous_variant_id: Type.String(),
     }),
   ),

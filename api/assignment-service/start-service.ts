@@ -5,6 +5,8 @@ import type { SettingsOf } from '#platform/config/settings.ts';
 import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
 import { createRecordProducer } from '#platform/kafka/record-producer.ts';
 import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
+import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
+import { createModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
@@ -14,6 +16,7 @@ import { type OutboxRelayConfig, startOutboxRelay } from '#producers/assignment-
 import { createLazyEncoder } from '#producers/assignment-publisher/record-encoder.ts';
 import { createRelayMetrics } from '#producers/assignment-publisher/relay-metrics.ts';
 import { createLiveDefinitions } from '#producers/definition-store/live-definitions.ts';
+import { createModelCheck } from '#producers/definition-store/model-check.ts';
 import type { AssignmentRecord, DefinitionRecord } from '#schemas/generated/records.ts';
 import { inNamespace, topics } from '#schemas/topics.ts';
 import { buildApp } from './app.ts';
@@ -190,7 +193,14 @@ export async function startService(options: {
       onStored: assignmentRelay.wake,
     },
     experiments: {
-      definitions: createDefinitionAccess({ pool, live, onChanged: definitionRelay.wake }),
+      definitions: createDefinitionAccess({
+        pool,
+        live,
+        onChanged: definitionRelay.wake,
+        checkModels: createModelCheck(
+          config.mlflowUrl === undefined ? null : createModelRegistry(createMlflowClient({ url: config.mlflowUrl })),
+        ),
+      }),
     },
     definitionFeed,
   });

@@ -1,7 +1,7 @@
 // Request and response bodies of the service; OpenAPI, validation and TypeScript types follow from these.
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { oneOfTexts, storableTextFormat } from '#domain/definitions/definition-body.ts';
 import { experimentStatuses } from '#domain/experiment/experiment.ts';
-import { oneOfTexts, storableTextFormat } from '#producers/definition-store/definition-body.ts';
 
 const closed = { additionalProperties: false } as const;
 
@@ -31,7 +31,7 @@ export const assignmentRequestSchema = Type.Object(
     requested_experiments: Type.Optional(
       Type.Array(keyOrIdSchema, {
         maxItems: 200,
-        description: 'Keys or ids; every running experiment of the unit type when absent',
+        description: 'Keys or ids; when absent, every experiment of the unit type that enrolls or delivers',
       }),
     ),
     enroll: Type.Optional(Type.Boolean({ description: 'false: answer without storing anything (default true)' })),
@@ -43,7 +43,7 @@ export type AssignmentRequest = Static<typeof assignmentRequestSchema>;
 const open = { additionalProperties: true } as const;
 const anyObject = Type.Unsafe<Record<string, unknown>>({ type: 'object', ...open });
 // A list of types, where a union would be tried member by member each time an answer is written.
-const nullableText = (description?: string) =>
+export const nullableText = (description?: string) =>
   Type.Unsafe<string | null>({ type: ['string', 'null'], ...(description === undefined ? {} : { description }) });
 const nullableObject = Type.Unsafe<object | null>({ type: ['object', 'null'], ...open });
 
@@ -170,7 +170,18 @@ export const experimentQuerySchema = Type.Object(
   { status: Type.Optional(oneOfTexts(experimentStatuses)), unit_type: Type.Optional(unitTypeSchema) },
   closed,
 );
-export const reasonQuerySchema = Type.Object({ reason: Type.Optional(reasonSchema) }, closed);
+export const definitionQuerySchema = Type.Object(
+  {
+    reason: Type.Optional(reasonSchema),
+    expected_version: Type.Optional(
+      Type.String({
+        pattern: '^(0|[1-9][0-9]{0,8})$',
+        description: 'Refuse unless the iteration has this version; 0: unless it does not exist',
+      }),
+    ),
+  },
+  closed,
+);
 export const experimentParamsSchema = Type.Object(
   { key: Type.String({ minLength: 1, maxLength: 128, format: storableTextFormat, description: 'Key or id' }) },
   closed,
@@ -207,6 +218,11 @@ export const experimentSchema = Type.Object({
       config: anyObject,
     }),
   ),
+});
+
+export const changedExperimentSchema = Type.Object({
+  ...experimentSchema.properties,
+  notes: Type.Array(Type.String(), { description: 'What was done otherwise than asked, and why' }),
 });
 
 export const errorSchema = Type.Object({

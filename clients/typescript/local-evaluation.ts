@@ -2,6 +2,7 @@
 import { type ClientDefinition, fromClientDefinition } from '../../domain/experiment/client-definition.ts';
 import { type CompiledExperiment, compileExperiment } from '../../domain/experiment/compile-experiment.ts';
 import { type AssignmentSource, evaluate, type StoredAssignment } from '../../domain/experiment/evaluate.ts';
+import { isAnsweredUnasked } from '../../domain/experiment/experiment.ts';
 import type { UnitId, UnitType, VariantId } from '../../domain/experiment/ids.ts';
 import type { Settings } from './settings.ts';
 import type { Decision, Unit, VariantConfig } from './types.ts';
@@ -12,7 +13,7 @@ export type LocalAnswer = { readonly decision: Decision; readonly isFinal: boole
 export type LocalEvaluation = {
   /** Takes definitions over: in addition to those there are and without the removed keys, or instead of them for null. */
   take(definitions: readonly ClientDefinition[], removed: readonly string[] | null): void;
-  /** The experiments that are running for units of a type. */
+  /** The experiments of a unit type that enroll or deliver. */
   keysOf(unitType: string): string[];
   evaluate(experimentKey: string, unit: Unit): LocalAnswer;
   /** Remembers an assignment that the service answered. */
@@ -61,7 +62,7 @@ export function createLocalEvaluation({ stickyStore, nowMs, onError }: Settings)
     },
     keysOf: (unitType) =>
       [...byKey]
-        .filter(([, { definition }]) => definition.unitType === unitType && definition.status === 'running')
+        .filter(([, { definition }]) => definition.unitType === unitType && isAnsweredUnasked(definition))
         .map(([key]) => key),
     evaluate: (experimentKey, unit) => {
       const experiment = byKey.get(experimentKey);

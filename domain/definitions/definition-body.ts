@@ -6,6 +6,7 @@ import type { Experiment, Serving, Variant } from '#domain/experiment/experiment
 import { asExperimentKey, asHoldoutId, asLayerId, asUnitType, asVariantId } from '#domain/experiment/ids.ts';
 import { validateExperiment } from '#domain/experiment/validate-experiment.ts';
 import type { Condition, JsonObject } from '#domain/targeting/condition.ts';
+import { resolvePolicyVersion } from './policy.ts';
 
 /** Formats that a validator of these schemas has to know besides those of JSON Schema. */
 export const storableTextFormat = 'storable-text';
@@ -22,7 +23,9 @@ export const oneOfTexts = <const T extends readonly string[]>(texts: T, descript
 
 export const variantConfigSchema = Type.Object(
   {
-    policy_version_id: Type.Optional(Type.String({ format: 'uuid' })),
+    policy_version_id: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 256, description: 'Id of a policy version, or `policy@version`' }),
+    ),
     params: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Delivered verbatim' })),
   },
   closed,
@@ -123,6 +126,12 @@ export type ParsedDefinition =
   | { readonly ok: true; readonly experiment: Experiment }
   | { readonly ok: false; readonly problems: readonly DefinitionFieldProblem[] };
 
+export const policyReferenceField = (variantIndex: number): string =>
+  `variants[${variantIndex}].config.policy_version_id`;
+
+export const describeBadReference = (reference: string): string =>
+  `"${reference}" is neither the id of a policy version nor policy@version`;
+
 const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 const wireNames: Readonly<Record<string, string>> = {
@@ -152,6 +161,14 @@ export function parseDefinition(body: DefinitionBody, defaults: DefinitionDefaul
     problems.push({ field, message: parsed.message });
     return 0;
   };
+  const configOf = ({ config }: DefinitionBody['variants'][number], index: number): JsonObject => {
+    const params = (config?.params ?? {}) as JsonObject;
+    const reference = config?.policy_version_id;
+    if (reference === undefined) return { params };
+    const id = resolvePolicyVersion(reference);
+    if (id === null) problems.push({ field: policyReferenceField(index), message: describeBadReference(reference) });
+    return { policy_version_id: id ?? reference, params };
+  };
   if (uuidShape.test(body.key)) {
     problems.push({ field: 'key', message: 'must not be a UUID: requests name experiments by key or by id' });
   }
@@ -163,7 +180,7 @@ export function parseDefinition(body: DefinitionBody, defaults: DefinitionDefaul
       name: variant.name,
       allocation: basisPoints(`variants[${index}].allocation`, variant.allocation),
       isControl: variant.is_control ?? false,
-      config: { ...variant.config, params: variant.config?.params ?? {} } as JsonObject,
+      config: configOf(variant, index),
     }),
   );
   const idOfName = new Map(variants.map(({ name, variantId }) => [name, variantId]));
@@ -206,10 +223,11 @@ export function parseDefinition(body: DefinitionBody, defaults: DefinitionDefaul
     metrics: body.metrics ?? {},
     ramp: (body.ramp ?? null) as JsonObject | null,
   };
-  if (problems.length === 0) {
-    for (const { path, message } of validateExperiment(experiment)) {
-      problems.push({ field: toWireField(path), message });
-    }
+  // Of a field that could not be read, validation would only complain about what stands in for it.
+  const unread = new Set(problems.map(({ field }) => field));
+  for (const { path, message } of validateExperiment(experiment)) {
+    const field = toWireField(path);
+    if (!unread.has(field)) problems.push({ field, message });
   }
   return problems.length === 0 ? { ok: true, experiment } : { ok: false, problems };
 }

@@ -34,11 +34,9 @@ test('the examples fit, and their variants refer to the policy version by its de
   expect(problemsOf(result)).toEqual([]);
   const leftovers = result.ok ? result.set.experiments.find(({ body }) => body.key === 'planner-leftovers') : undefined;
   const id = policyVersionIdOf('meal-planner', 1);
-  expect(leftovers?.body.variants.map(({ config }) => config?.policy_version_id)).toEqual([id, id]);
-  expect(leftovers?.references[1]).toEqual({
-    policyVersionId: id,
-    field: 'variants[1].config.policy_version_id',
-  });
+  expect(leftovers?.references).toEqual(
+    [0, 1].map((index) => ({ policyVersionId: id, field: `variants[${index}].config.policy_version_id` })),
+  );
 });
 
 test('the published schema is the one that files are checked with (write it with "ops export-schema")', () => {
@@ -62,8 +60,9 @@ test("the specification's shape is enough: a name, the unit type, variants with 
   expect(problemsOf(result)).toEqual([]);
   expect(result.ok && result.set.experiments[0]?.body).toMatchObject({
     key: 'planner_v2',
-    variants: [{ config: { policy_version_id: id, params: { n: 1 } } }],
+    variants: [{ config: { params: { n: 1 } } }],
   });
+  expect(result.ok && result.set.experiments[0]?.references[0]?.policyVersionId).toBe(id);
 });
 
 const experimentWith = (lines: string): string =>

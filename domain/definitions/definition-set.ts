@@ -1,10 +1,10 @@
 // The definitions of several files as one set: keys filled in, references to policy versions resolved, duplicates refused.
 import { policyIdOf, policyVersionIdOf } from '#domain/assignment/deterministic-ids.ts';
-import { asPolicyVersionId, type PolicyVersionId } from '#domain/experiment/ids.ts';
+import type { PolicyVersionId } from '#domain/experiment/ids.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
-import type { DefinitionBody } from './definition-body.ts';
+import { type DefinitionBody, describeBadReference, policyReferenceField } from './definition-body.ts';
 import type { DefinitionFile, ExperimentEntry, PolicyEntry } from './file-schema.ts';
-import { formatPolicyVersion, type Policy, type PolicyVersion } from './policy.ts';
+import { formatPolicyVersion, type Policy, type PolicyVersion, resolvePolicyVersion } from './policy.ts';
 import { formatPath, type LocatedProblem, type PathPart, type YamlSource } from './yaml-source.ts';
 
 /** Makes a problem of one entry: `field` is a path below it, such as `variants[0].allocation`. */
@@ -106,8 +106,6 @@ function toPolicy(entry: PolicyEntry, problemAt: ProblemAt, problems: LocatedPro
 }
 
 const keyPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-const uuidPattern = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
-const namedVersion = /^([^@]+)@([1-9]\d{0,6})$/;
 
 function toExperiment(
   entry: ExperimentEntry,
@@ -122,29 +120,19 @@ function toExperiment(
       problemAt('name', `"${key}" cannot serve as the key (letters, digits, dots, _ and -): give a key too`),
     );
   }
-  const references: { policyVersionId: PolicyVersionId; field: string }[] = [];
-  const resolve = (reference: string, index: number): string => {
-    const field = `variants[${index}].config.policy_version_id`;
-    const id = resolveReference(reference);
-    if (id === null) {
-      problems.push(problemAt(field, `"${reference}" is neither the id of a policy version nor policy@version`));
-      return reference;
+  const references = entry.variants.flatMap(({ config }, index) => {
+    const reference = config?.policy_version_id;
+    if (reference === undefined) return [];
+    const field = policyReferenceField(index);
+    const policyVersionId = resolvePolicyVersion(reference);
+    if (policyVersionId === null) {
+      problems.push(problemAt(field, describeBadReference(reference)));
+      return [];
     }
-    if (!isKnown(id)) {
+    if (!isKnown(policyVersionId)) {
       problems.push(problemAt(field, `there is no policy version ${reference}: define it under policies`));
     }
-    references.push({ policyVersionId: id, field });
-    return id;
-  };
-  const variants = entry.variants.map(({ config, ...variant }, index) => {
-    if (config?.policy_version_id === undefined) return { ...variant, ...(config === undefined ? {} : { config }) };
-    return { ...variant, config: { ...config, policy_version_id: resolve(config.policy_version_id, index) } };
+    return [{ policyVersionId, field }];
   });
-  return { body: { ...entry, key: key ?? '', variants } as DefinitionBody, references, problemAt };
-}
-
-function resolveReference(reference: string): PolicyVersionId | null {
-  if (uuidPattern.test(reference)) return asPolicyVersionId(reference.toLowerCase());
-  const [, name, version] = namedVersion.exec(reference) ?? [];
-  return name === undefined ? null : policyVersionIdOf(name, Number(version));
+  return { body: { ...entry, key: key ?? '' }, references, problemAt };
 }

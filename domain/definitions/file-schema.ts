@@ -3,36 +3,13 @@ import { type Static, Type } from '@sinclair/typebox';
 import { definitionBodySchema, storableTextFormat } from './definition-body.ts';
 
 const closed = { additionalProperties: false } as const;
-const { variants, ...experimentProperties } = definitionBodySchema.properties;
-const variant = variants.items;
-
 const namePattern = '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$';
 
 export const experimentEntrySchema = Type.Object(
   {
-    ...experimentProperties,
+    ...definitionBodySchema.properties,
     key: Type.Optional(
       Type.String({ pattern: namePattern, description: 'Stable name that ids follow from; the name when absent' }),
-    ),
-    variants: Type.Array(
-      Type.Object(
-        {
-          ...variant.properties,
-          config: Type.Optional(
-            Type.Object(
-              {
-                policy_version_id: Type.Optional(
-                  Type.String({ minLength: 1, description: 'Id of a policy version, or `policy@version`' }),
-                ),
-                params: variant.properties.config.properties.params,
-              },
-              closed,
-            ),
-          ),
-        },
-        closed,
-      ),
-      { minItems: 1, maxItems: 100, description: 'In the order of the hash ranges' },
     ),
   },
   closed,

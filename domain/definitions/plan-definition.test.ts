@@ -5,7 +5,8 @@ import { policyVersionIdOf } from '#domain/assignment/deterministic-ids.ts';
 import type { Experiment } from '#domain/experiment/experiment.ts';
 import { trafficShareOf } from '#domain/experiment/traffic-share.ts';
 import type { DefinitionBody } from './definition-body.ts';
-import { capAtStart, type DefinitionPlan, type ProductionRecord, planDefinition } from './plan-definition.ts';
+import { type DefinitionPlan, planDefinition } from './plan-definition.ts';
+import { capAtStart, findStartRefusal, type ProductionRecord } from './start-limit.ts';
 
 const oldVersion = policyVersionIdOf('planner', 1);
 const newVersion = policyVersionIdOf('planner', 2);
@@ -62,6 +63,24 @@ describe('a policy version that was not in production', () => {
       experiment: { coverage: 2_000 },
       notes: [expect.any(String)],
     });
+  });
+
+  test('is not raised above its limit, nor delivered to all, before units have been enrolled', () => {
+    const opensAt = '2026-03-01T00:00:00.000Z';
+    const before = Date.parse(opensAt) - 1;
+    const planned = { ...running(2_000), startsAt: opensAt };
+    const [control, candidate] = planned.variants;
+    const refusalOf = (asked: Parameters<typeof findStartRefusal>[1], nowMs = before): string | null =>
+      findStartRefusal(planned, asked, production, nowMs);
+    expect(refusalOf({ coverage: 2_001 })).toBe(
+      'coverage may be at most 0.2 until the experiment has enrolled units (it opens at 2026-03-01T00:00:00.000Z): ' +
+        'candidate points at planner@2, and a policy version that has not been in production starts at no more than 0.1 of traffic',
+    );
+    expect(refusalOf({ coverage: 2_000 })).toBeNull();
+    expect(refusalOf({ deliverToAll: candidate!.variantId })).toContain('candidate cannot be delivered to all until');
+    expect(refusalOf({ deliverToAll: control!.variantId })).toBeNull();
+    expect(refusalOf({ coverage: 2_001 }, before + 1)).toBeNull();
+    expect(refusalOf({ deliverToAll: candidate!.variantId }, before + 1)).toBeNull();
   });
 
   test('starts as asked when that is little enough', () => {

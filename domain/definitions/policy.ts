@@ -1,6 +1,8 @@
 // Policies and their versions: which model a variant delivers, and which changes of them a file may ask for.
+
+import { policyVersionIdOf } from '#domain/assignment/deterministic-ids.ts';
 import { type DefinitionChange, diffDefinitions } from '#domain/experiment/definition-diff.ts';
-import type { PolicyId, PolicyVersionId } from '#domain/experiment/ids.ts';
+import { asPolicyVersionId, type PolicyId, type PolicyVersionId } from '#domain/experiment/ids.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
 
 export type PolicyVersion = {
@@ -33,6 +35,22 @@ export type StoredPolicy = Policy<StoredPolicyVersion>;
 /** The name under which people refer to a version, such as `planner@2`. */
 export function formatPolicyVersion({ policyName, version }: Pick<PolicyVersion, 'policyName' | 'version'>): string {
   return `${policyName}@${version}`;
+}
+
+const uuidShape = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+const namedVersion = /^([^@]+)@([1-9]\d{0,6})$/;
+
+/** The parts of a name such as `planner@2`, or null when the text is no such name. */
+export function parsePolicyVersionName(text: string): Pick<PolicyVersion, 'policyName' | 'version'> | null {
+  const [, policyName, version] = namedVersion.exec(text) ?? [];
+  return policyName === undefined ? null : { policyName, version: Number(version) };
+}
+
+/** The policy version that a definition refers to by its id or as `policy@version`; null when the text is neither. */
+export function resolvePolicyVersion(reference: string): PolicyVersionId | null {
+  if (uuidShape.test(reference)) return asPolicyVersionId(reference.toLowerCase());
+  const name = parsePolicyVersionName(reference);
+  return name === null ? null : policyVersionIdOf(name.policyName, name.version);
 }
 
 export type PolicyVersionPlan =

@@ -51,7 +51,7 @@ export function toPolicyEntry({ name, description, versions }: StoredPolicy): Po
     versions: versions.map(({ version, modelName, modelVersion, configDefaults }) => ({
       version,
       mlflow_model_name: modelName,
-      mlflow_model_version: modelVersion,
+      mlflow_model_version: Number.isSafeInteger(Number(modelVersion)) ? Number(modelVersion) : modelVersion,
       ...(Object.keys(configDefaults).length === 0 ? {} : { config_defaults: configDefaults }),
     })),
   };

@@ -31,6 +31,8 @@ export type EvaluationInput = {
   /** Attributes of the unit and its context, which targeting reads; any value is safe. */
   readonly context: unknown;
   readonly stored: StoredAssignment | null;
+  /** True when the unit is stored in another experiment of the same layer: then it does not enter this one. */
+  readonly isInLayerMate?: boolean;
   readonly nowMs: number;
 };
 
@@ -44,6 +46,7 @@ export type IneligibleReason =
   | 'not-targeted'
   | 'held-out'
   | 'outside-layer'
+  | 'in-layer-mate'
   | NotEnrolledReason;
 
 /**
@@ -117,7 +120,7 @@ function decideAssignment(
       isNew: true,
     };
   }
-  const exclusion = findExclusion(experiment, input) ?? findLayerExclusion(experiment, unitId);
+  const exclusion = findExclusion(experiment, input) ?? findLayerExclusion(experiment, input);
   if (exclusion !== null) return { reason: exclusion, ...notAssigned };
   const decision = assignVariant(experiment.bucketOf, experiment.ranges, unitId);
   if (decision.kind === 'not-enrolled') return { reason: decision.reason, ...notAssigned };
@@ -150,10 +153,14 @@ function findExclusion(
     : null;
 }
 
-function findLayerExclusion({ layerBucketOf, definition }: CompiledExperiment, unitId: UnitId): 'outside-layer' | null {
+function findLayerExclusion(
+  { layerBucketOf, definition }: CompiledExperiment,
+  { unitId, isInLayerMate = false }: EvaluationInput,
+): 'outside-layer' | 'in-layer-mate' | null {
   const { layer } = definition;
   if (layer === null || layerBucketOf === null) return null;
-  return isInLayerRange(layer, layerBucketOf(unitId)) ? null : 'outside-layer';
+  if (!isInLayerRange(layer, layerBucketOf(unitId))) return 'outside-layer';
+  return isInLayerMate ? 'in-layer-mate' : null;
 }
 
 function served(

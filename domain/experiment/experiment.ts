@@ -75,6 +75,14 @@ export type Experiment = ServedExperiment & {
   readonly ramp: JsonObject | null;
 };
 
+/**
+ * Whether the experiment is answered to a caller that names none: while it enrolls, and as long as it delivers afterwards. Pausing
+ * and completing must not take from units what they get.
+ */
+export function isAnsweredUnasked({ status, serving }: Pick<ServedExperiment, 'status' | 'serving'>): boolean {
+  return status === 'running' || status === 'paused' || (status === 'completed' && serving.mode !== 'off');
+}
+
 /** The policy version that a variant's config points at, or null when it names none. */
 export function policyVersionIdIn(config: VariantConfig): string | null {
   const { policy_version_id: id } = config;

@@ -13,6 +13,14 @@ export function trafficShareOf(coverage: number, allocation: number): number {
   return (coverage * allocation) / (FULL_SHARE * FULL_SHARE);
 }
 
+/** Whether units have been enrolled by now, as far as status and clock say: from then on, coverage is ramped by decision. */
+export function hasEnrolmentBegun(
+  { status, startsAt }: Pick<Experiment, 'status' | 'startsAt'>,
+  nowMs: number,
+): boolean {
+  return status !== 'draft' && (startsAt === null || Date.parse(startsAt) <= nowMs);
+}
+
 export type StartingCoverage = {
   /** The largest coverage, at most the asked one, at which no new policy version exceeds the limit. */
   readonly coverage: number;

@@ -30,11 +30,16 @@ export function validateExperiment(experiment: Experiment): DefinitionProblem[] 
   return problems;
 }
 
+/** Whether the experiment keeps its range of a layer from others. */
+export function holdsLayerRange({ layer, status }: Pick<Experiment, 'layer' | 'status'>): boolean {
+  return layer !== null && !finishedStatuses.includes(status);
+}
+
 /** Keys of the other experiments that own a part of the same layer range; they would share units with this one. */
 export function listLayerConflicts({ layer, experimentKey }: Experiment, others: readonly Experiment[]): string[] {
   if (layer === null) return [];
   return others
-    .filter((other) => other.experimentKey !== experimentKey && !finishedStatuses.includes(other.status))
+    .filter((other) => other.experimentKey !== experimentKey && holdsLayerRange(other))
     .filter((other) => other.layer !== null && layerRangesOverlap(layer, other.layer))
     .map((other) => other.experimentKey);
 }

@@ -28,6 +28,7 @@ const flagReasons: Readonly<Record<EvaluationReason, FlagReason>> = {
   unallocated: 'SPLIT',
   'outside-layer': 'SPLIT',
   'held-out': 'SPLIT',
+  'in-layer-mate': 'SPLIT',
   forced: 'TARGETING_MATCH',
   'all-to': 'STATIC',
   off: 'DISABLED',

@@ -30,6 +30,10 @@ export function objectStoreEnvironment(endpoints: StackEndpoints): Environment {
   };
 }
 
+/** Where MLflow is, when the stack runs with it. */
+const mlflowEnvironment = ({ mlflow }: StackEndpoints): Environment =>
+  mlflow === undefined ? {} : { MLFLOW_URL: mlflow.url };
+
 /** Settings of `ops deploy` and other administrative commands: the superuser's connection. */
 export function administratorEnvironment(endpoints: StackEndpoints, access: LocalAccess): Environment {
   return {
@@ -40,6 +44,7 @@ export function administratorEnvironment(endpoints: StackEndpoints, access: Loca
     ERASURE_KEY: access.erasureKey,
     ...(endpoints.mlflow === undefined ? {} : { MLFLOW_URL: endpoints.mlflow.url }),
     KAFKA_REPLICATION_FACTOR: '1',
+    ...mlflowEnvironment(endpoints),
     LOG_LEVEL: 'warn',
   };
 }
@@ -78,6 +83,7 @@ export function processEnvironment(options: {
   return {
     ...commonEnvironment(endpoints),
     ...(spec.needsObjectStore ? objectStoreEnvironment(endpoints) : {}),
+    ...(spec.name === 'assignment-service' ? mlflowEnvironment(endpoints) : {}),
     POSTGRES_URL: urlOfRole(endpoints, spec.role, access.rolePassword),
     ERASURE_KEY: access.erasureKey,
     [spec.portSetting]: String(options.port),

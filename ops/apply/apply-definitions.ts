@@ -6,9 +6,9 @@ import { FatalError } from '#platform/errors.ts';
 import type { ModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { inTransaction, type Pool, type PoolClient } from '#platform/postgres/pool.ts';
 import { applyDefinition, type ChangeResult } from '#producers/definition-store/change-definition.ts';
+import { findModelProblem } from '#producers/definition-store/model-check.ts';
 import { applyPolicies, listPolicies } from '#producers/definition-store/policy-rows.ts';
 import type { ChangeAuthor } from '#producers/definition-store/save-experiment.ts';
-import { findModelProblem } from './check-model-version.ts';
 import { isRefused, listPlanItems, type PlanItem } from './plan-items.ts';
 
 export type ApplyOutcome =
@@ -87,8 +87,8 @@ async function findModelProblems(
   const problems: LocatedProblem[] = [];
   for (const [id, names] of namedBy) {
     const version = versions.get(id);
-    const message = version === undefined ? null : await findModelProblem(models, version);
-    if (message !== null) problems.push(...names.map((toProblem) => toProblem(message)));
+    const problem = version === undefined ? null : await findModelProblem(models, version);
+    if (problem !== null) problems.push(...names.map((toProblem) => toProblem(problem.message)));
   }
   return problems;
 }

@@ -7,7 +7,7 @@ import { listDefinitions } from '#producers/definition-store/definition-rows.ts'
 import { listPolicies } from '#producers/definition-store/policy-rows.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { startTestMlflow, type TestMlflow } from '#tests/support/mlflow.ts';
-import { runExperimentCommand } from '../experiments/run-command.ts';
+import { type ExperimentCommand, runExperimentCommand } from '../experiments/run-command.ts';
 import { bootstrapPolicy } from '../policies/commands.ts';
 import { registerBaseline } from '../policies/register-baseline.ts';
 import { type ApplyOutcome, applyDefinitions } from './apply-definitions.ts';
@@ -143,18 +143,55 @@ test('a bootstrapped baseline is not capped, and only the first version of a pol
   expect(await bootstrapPolicy(definitions, 'planner@1', author)).toContain('planner@1 is in production');
   expect(await bootstrapPolicy(definitions, 'planner@1', author)).toContain('nothing to do');
   await expect(bootstrapPolicy(definitions, 'planner@2', author)).rejects.toThrow('only the first version of a policy');
+  const [policy] = await listPolicies(database.pool);
+  expect(policy?.versions.map(({ status }) => status)).toEqual(['production', 'candidate']);
   await expect(bootstrapPolicy(definitions, 'planner@3', author)).rejects.toThrow('has no version 3');
   await expect(bootstrapPolicy(definitions, 'other@1', author)).rejects.toThrow('there is no policy other');
 
   const outcome = await apply({ 'experiments.yml': planner().replaceAll('planner@2', 'planner@1') });
   expect(planOf(outcome)).toContain('coverage 1, control 0.5');
+});
+
+test('a later version is not bootstrapped either while no version of the policy was in production', async () => {
+  await apply({ 'policies.yml': policies(secondVersion()) });
+  const definitions = { pool: database.poolAs('operator'), models };
+  await expect(bootstrapPolicy(definitions, 'planner@2', author)).rejects.toThrow(
+    'only the first version of a policy is bootstrapped: that is planner@1',
+  );
+});
+
+test('a draft that points at a policy version without a past starts at a tenth of traffic, whatever its coverage', async () => {
+  const draft = planner().replace('status: running', 'status: draft');
+  await apply({ 'policies.yml': policies(secondVersion()), 'experiments.yml': draft });
+  const run = (command: ExperimentCommand) =>
+    runExperimentCommand({ pool: database.poolAs('operator'), models }, { keyOrId: 'planner-policy', author }, command);
+  // The way around: raise the draft, then start it.
+  await run({ kind: 'coverage', share: 1 });
+  const { after, notes } = await run({ kind: 'start' });
+  expect(after).toMatchObject({ status: 'running', coverage: 2_000 });
+  expect(notes).toEqual([expect.stringContaining('planner@2 (candidate) would get 0.5 of traffic')]);
+  // A ramp is a decision of its own, on record.
+  expect((await run({ kind: 'coverage', share: 0.4 })).after.coverage).toBe(4_000);
+  // From the moment at which it is delivered to all, the version was in production.
+  await run({ kind: 'promote', variant: 'candidate' });
   const [policy] = await listPolicies(database.pool);
-  expect(policy?.versions.map(({ status }) => status)).toEqual(['production', 'candidate']);
+  expect(policy?.versions.map(({ version, status }) => [version, status])).toEqual([
+    [1, 'candidate'],
+    [2, 'production'],
+  ]);
+  const { rows } = await database.pool.query(
+    "SELECT subject, detail ->> 'experiment' AS experiment FROM exp.audit_log WHERE action = 'policy-version.production'",
+  );
+  expect(rows).toEqual([{ subject: 'policy-version/planner@2', experiment: 'planner-policy/1' }]);
 });
 
 test('one refused part refuses the whole plan, with its place and the reason', async () => {
   await apply({ 'a.yml': plain });
-  await runExperimentCommand(database.pool, { keyOrId: 'checkout-button', author }, { kind: 'start' });
+  await runExperimentCommand(
+    { pool: database.poolAs('operator'), models },
+    { keyOrId: 'checkout-button', author },
+    { kind: 'start' },
+  );
   const changed = plain.replaceAll('0.5', '0.4');
   const outcome = await apply({ 'a.yml': changed, 'b.yml': plain.replace('checkout-button', 'other-button') });
   expect(outcome.status).toBe('refused');
@@ -258,7 +295,7 @@ test('an export gives the definitions again: unchanged here, the same ids and te
 test('an archived experiment is not exported, and a paused one says that a file does not pause', async () => {
   await apply({ 'a.yml': plain, 'b.yml': plain.replace('checkout-button', 'old-button') });
   const run = (keyOrId: string, kind: 'start' | 'pause' | 'archive') =>
-    runExperimentCommand(database.pool, { keyOrId, author }, { kind });
+    runExperimentCommand({ pool: database.poolAs('operator'), models }, { keyOrId, author }, { kind });
   await run('old-button', 'archive');
   await run('checkout-button', 'start');
   await run('checkout-button', 'pause');

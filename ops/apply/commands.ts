@@ -35,7 +35,9 @@ async function runApply(paths: readonly string[], options: ApplyOptions, command
   if (outcome.status === 'refused') {
     note('nothing was applied, because a part of the plan is refused');
     reportProblems();
-  } else note(outcome.status === 'planned' ? 'dry run: nothing was applied' : 'applied');
+  } else if (outcome.items.every(({ action }) => action === 'unchanged'))
+    note('everything is as the files say already');
+  else note(outcome.status === 'planned' ? 'dry run: nothing was applied' : 'applied');
 }
 
 export function addDefinitionCommands(program: Command, commandLine: CommandLine): void {

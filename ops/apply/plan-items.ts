@@ -81,6 +81,7 @@ function toExperimentItem(
   switch (result.status) {
     case 'invalid':
     case 'refused':
+    case 'unchecked':
       return refuse(result.problems.map(({ field, message }) => problemAt(field, message)));
     case 'stale':
     case 'unknown':

@@ -108,9 +108,9 @@ export function addExperimentCommands(program: Command, commandLine: CommandLine
       .requiredOption('--reason <text>', 'why, for the history')
       .option('--expect-version <number>', 'refuse unless it still has this version', parsePositiveInteger);
   const change = (key: string, options: ChangeOptions, command: ExperimentCommand): Promise<void> =>
-    withDefinitions(commandLine, async ({ pool }) => {
+    withDefinitions(commandLine, async (definitions) => {
       const { before, after, notes } = await runExperimentCommand(
-        pool,
+        definitions,
         {
           keyOrId: key,
           author: { actor, reason: options.reason },

@@ -3,14 +3,16 @@ import type { DefinitionFieldProblem } from '#domain/definitions/definition-body
 import type { Experiment } from '#domain/experiment/experiment.ts';
 import type { LifecycleCommand } from '#domain/experiment/lifecycle.ts';
 import { FatalError } from '#platform/errors.ts';
-import { inTransaction, type Pool } from '#platform/postgres/pool.ts';
+import { inTransaction } from '#platform/postgres/pool.ts';
 import {
   applyCoverage,
   applyLifecycleCommand,
   type ChangeResult,
 } from '#producers/definition-store/change-definition.ts';
 import { listIterations, selectCurrentIteration } from '#producers/definition-store/definition-rows.ts';
+import { createModelCheck } from '#producers/definition-store/model-check.ts';
 import type { ChangeAuthor } from '#producers/definition-store/save-experiment.ts';
+import type { Definitions } from '../apply/open-definitions.ts';
 
 export type ExperimentCommand =
   | { readonly kind: 'start' | 'pause' | 'resume' | 'archive' | 'rollback' | 'restore' }
@@ -30,7 +32,7 @@ const refusal = (message: string): FatalError => new FatalError(message, { code:
 
 /** What the experiment was and is. @throws FatalError with the reason when the command is refused. */
 export async function runExperimentCommand(
-  pool: Pool,
+  { pool, models }: Definitions,
   target: CommandTarget,
   command: ExperimentCommand,
 ): Promise<{ before: Experiment; after: Experiment; notes: readonly string[] }> {
@@ -45,6 +47,7 @@ export async function runExperimentCommand(
       : applyLifecycleCommand(tx, {
           ...seen,
           field: command.kind,
+          checkModels: createModelCheck(models),
           commandFor: (current) => toLifecycleCommand(current, command),
         }),
   );
@@ -63,6 +66,7 @@ function unwrap(
       return { after: result.experiment, notes: result.notes };
     case 'invalid':
     case 'refused':
+    case 'unchecked':
       throw refusal(result.problems.map(({ message }) => message).join('; '));
     case 'stale':
       throw refusal(

@@ -1,10 +1,11 @@
 // `ops policies list | bootstrap | register-baseline`.
 import type { Command } from 'commander';
+import { parsePolicyVersionName } from '#domain/definitions/policy.ts';
 import { FatalError } from '#platform/errors.ts';
 import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { inTransaction } from '#platform/postgres/pool.ts';
+import { findModelProblem } from '#producers/definition-store/model-check.ts';
 import { bootstrapPolicyVersion, listPolicies } from '#producers/definition-store/policy-rows.ts';
-import { findModelProblem } from '../apply/check-model-version.ts';
 import { definitionsConfig } from '../apply/definitions-config.ts';
 import { type Definitions, withDefinitions } from '../apply/open-definitions.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
@@ -19,13 +20,13 @@ export async function bootstrapPolicy(
   reference: string,
   author: { actor: string; reason: string },
 ): Promise<string> {
-  const [, name, number] = /^([^@]+)@([1-9]\d{0,6})$/.exec(reference) ?? [];
-  if (name === undefined) throw refusal(`${reference} is not policy@version, such as planner@1`);
-  const version = Number(number);
+  const named = parsePolicyVersionName(reference);
+  if (named === null) throw refusal(`${reference} is not policy@version, such as planner@1`);
+  const { policyName: name, version } = named;
   const stored = (await listPolicies(pool)).find((policy) => policy.name === name);
   const candidate = stored?.versions.find((known) => known.version === version);
   const problem = candidate === undefined ? null : await findModelProblem(models, candidate);
-  if (problem !== null) throw refusal(problem);
+  if (problem !== null) throw refusal(problem.message);
   const result = await inTransaction(pool, (tx) => bootstrapPolicyVersion(tx, { name, version }, author));
   if (result.status === 'refused') throw refusal(result.message);
   return result.status === 'unchanged'

@@ -35,7 +35,9 @@ const defaultTimeoutMs = 10_000;
 export function createMlflowClient({ url, timeoutMs = defaultTimeoutMs }: MlflowConfig): MlflowClient {
   const send = async (target: URL, init: RequestInit): Promise<{ status: number; text: string }> => {
     try {
-      const response = await fetch(target, { ...init, signal: AbortSignal.timeout(timeoutMs) });
+      // One connection per request: the server closes idle ones after five seconds, and a request that meets that moment fails.
+      const headers = { ...init.headers, connection: 'close' };
+      const response = await fetch(target, { ...init, headers, signal: AbortSignal.timeout(timeoutMs) });
       return { status: response.status, text: await response.text() };
     } catch (error) {
       // fetch says only "fetch failed"; what happened is its cause.

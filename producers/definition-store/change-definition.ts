@@ -1,14 +1,22 @@
 // Changes of definitions by the rules of the domain, in the caller's transaction: apply a whole definition, set coverage, run a command.
 import { parseBasisPoints } from '#domain/assignment/basis-points.ts';
-import type { DefinitionBody, DefinitionFieldProblem } from '#domain/definitions/definition-body.ts';
-import { capAtStart, planDefinition, toFieldProblems } from '#domain/definitions/plan-definition.ts';
+import {
+  type DefinitionBody,
+  type DefinitionFieldProblem,
+  policyReferenceField,
+} from '#domain/definitions/definition-body.ts';
+import { planDefinition, toFieldProblems } from '#domain/definitions/plan-definition.ts';
+import { resolvePolicyVersion } from '#domain/definitions/policy.ts';
+import { capAtStart, findStartRefusal } from '#domain/definitions/start-limit.ts';
 import { type DefinitionChange, diffDefinitions } from '#domain/experiment/definition-diff.ts';
 import { planEdit } from '#domain/experiment/edit-rules.ts';
 import { type Experiment, policyVersionIdIn } from '#domain/experiment/experiment.ts';
+import type { VariantId } from '#domain/experiment/ids.ts';
 import { type LifecycleCommand, planLifecycleCommand } from '#domain/experiment/lifecycle.ts';
 import { listLayerConflicts } from '#domain/experiment/validate-experiment.ts';
 import { type Connection, listDefinitions, listIterations, selectCurrentIteration } from './definition-rows.ts';
-import { readProductionRecord } from './policy-rows.ts';
+import type { ModelCheck } from './model-check.ts';
+import { readProductionRecord, recordDeliveryToAll } from './policy-rows.ts';
 import { type ChangeAuthor, saveExperiment } from './save-experiment.ts';
 
 /** What became of a change. Only `created` and `changed` wrote anything. */
@@ -24,6 +32,8 @@ export type ChangeResult =
   | { readonly status: 'invalid'; readonly problems: readonly DefinitionFieldProblem[] }
   /** The request is well-formed, and the state of the experiment forbids it. */
   | { readonly status: 'refused'; readonly problems: readonly DefinitionFieldProblem[] }
+  /** MLflow could not be asked for the models that it needs: the same request may succeed later. */
+  | { readonly status: 'unchecked'; readonly problems: readonly DefinitionFieldProblem[] }
   | { readonly status: 'stale'; readonly version: number }
   | { readonly status: 'unknown' };
 
@@ -35,7 +45,7 @@ type Plan =
       readonly changes?: readonly DefinitionChange[];
       readonly notes?: readonly string[];
     }
-  | { readonly status: 'refused'; readonly problems: readonly DefinitionFieldProblem[] };
+  | { readonly status: 'invalid' | 'refused' | 'unchecked'; readonly problems: readonly DefinitionFieldProblem[] };
 
 const refused = (field: string, message: string) => ({ status: 'refused' as const, problems: [{ field, message }] });
 
@@ -44,10 +54,11 @@ async function lockKey(tx: Connection, key: string): Promise<void> {
   await tx.query("SELECT pg_advisory_xact_lock(hashtextextended('experiment/' || $1, 0))", [key]);
 }
 
-async function findReferenceProblems(tx: Connection, experiment: Experiment): Promise<DefinitionFieldProblem[]> {
-  const references = experiment.variants.flatMap(({ config }, index) => {
-    const id = policyVersionIdIn(config);
-    return id === null ? [] : [{ id, field: `variants[${index}].config.policy_version_id` }];
+async function findReferenceProblems(tx: Connection, body: DefinitionBody): Promise<DefinitionFieldProblem[]> {
+  const references = body.variants.flatMap(({ config }, index) => {
+    const reference = config?.policy_version_id;
+    const id = reference === undefined ? null : resolvePolicyVersion(reference);
+    return reference === undefined || id === null ? [] : [{ reference, id, field: policyReferenceField(index) }];
   });
   if (references.length === 0) return [];
   const { rows } = await tx.query<{ id: string }>('SELECT id FROM exp.policy_versions WHERE id = ANY($1::uuid[])', [
@@ -55,8 +66,28 @@ async function findReferenceProblems(tx: Connection, experiment: Experiment): Pr
   ]);
   const known = new Set(rows.map(({ id }) => id));
   return references
-    .filter(({ id }) => !known.has(id.toLowerCase()))
-    .map(({ id, field }) => ({ field, message: `there is no policy version ${id}` }));
+    .filter(({ id }) => !known.has(id))
+    .map(({ reference, field }) => ({ field, message: `there is no policy version ${reference}` }));
+}
+
+/** A draft may change in any way, but assignments that were imported into it are stored for good. */
+async function findRemovalProblems(
+  tx: Connection,
+  current: Experiment | null,
+  next: Experiment,
+): Promise<DefinitionFieldProblem[]> {
+  const kept = new Set<string>(next.variants.map(({ variantId }) => variantId));
+  const removed = current?.variants.filter(({ variantId }) => !kept.has(variantId)) ?? [];
+  if (removed.length === 0) return [];
+  const { rows } = await tx.query<{ variant_id: string; count: number }>(
+    `SELECT variant_id, count(*)::integer AS count FROM exp.assignments WHERE experiment_id = $1 AND variant_id = ANY($2::uuid[])
+     GROUP BY variant_id`,
+    [next.experimentId, removed.map(({ variantId }) => variantId)],
+  );
+  return rows.map(({ variant_id: id, count }) => ({
+    field: 'variants',
+    message: `variant ${removed.find(({ variantId }) => variantId === id)?.name} cannot be removed: ${count} units are stored with it`,
+  }));
 }
 
 /** Two experiments of one layer never share a unit: checked over all keys, under one lock for all layers. */
@@ -70,6 +101,13 @@ async function findLayerProblems(tx: Connection, experiment: Experiment): Promis
     : [{ field: 'layer', message: `the range overlaps that of ${conflicts.join(', ')} in the same layer` }];
 }
 
+export type ApplyOptions = {
+  /** The version that the caller has seen, 0 when it has seen none; any when absent. */
+  readonly expectedVersion?: number | undefined;
+  /** Left out by whoever has checked the models already. */
+  readonly checkModels?: ModelCheck;
+};
+
 /**
  * Creates or edits an experiment so that it is as the body says. Repeating a body changes nothing. What the body leaves out of
  * status and coverage stays as it is; everything else that it leaves out gets its default.
@@ -78,19 +116,29 @@ export async function applyDefinition(
   tx: Connection,
   body: DefinitionBody,
   author: ChangeAuthor,
+  options: ApplyOptions = {},
 ): Promise<ChangeResult> {
   await lockKey(tx, body.key);
   const iterations = (await listIterations(tx, body.key)).map(({ experiment }) => experiment);
-  const named = body.variants.flatMap(({ config }) => config?.policy_version_id ?? []);
+  const named = body.variants.flatMap(({ config }) => resolvePolicyVersion(config?.policy_version_id ?? '') ?? []);
   const plan = planDefinition(body, iterations, await readProductionRecord(tx, named));
-  if (plan.status === 'invalid' || plan.status === 'refused') return plan;
+  if (plan.status === 'invalid') return plan;
+  const { expectedVersion } = options;
+  const number = body.iteration ?? iterations.at(-1)?.iteration;
+  const presentVersion = iterations.find(({ iteration }) => iteration === number)?.version ?? 0;
+  if (expectedVersion !== undefined && expectedVersion !== presentVersion) {
+    return { status: 'stale', version: presentVersion };
+  }
+  if (plan.status === 'refused') return plan;
   const { current, notes } = plan;
   if (plan.status === 'unchanged') return { status: 'unchanged', experiment: plan.current, changes: [], notes };
   const { next, changes } = plan;
-  const unknownReferences = await findReferenceProblems(tx, next);
+  const unknownReferences = await findReferenceProblems(tx, body);
   if (unknownReferences.length > 0) return { status: 'invalid', problems: unknownReferences };
-  const layerProblems = await findLayerProblems(tx, next);
-  if (layerProblems.length > 0) return { status: 'refused', problems: layerProblems };
+  const models = await options.checkModels?.(tx, next);
+  if (models !== undefined && models.status !== 'passed') return models;
+  const problems = [...(await findRemovalProblems(tx, current, next)), ...(await findLayerProblems(tx, next))];
+  if (problems.length > 0) return { status: 'refused', problems };
   const action = current === null ? 'experiment.create' : 'experiment.edit';
   const saved = await saveExperiment(tx, { current, next, action, changes, author });
   if (!saved) return { status: 'stale', version: current?.version ?? 0 };
@@ -115,8 +163,8 @@ async function changeCurrent(
   if (current === null) return { status: 'unknown' };
   if (current.version !== expectedVersion) return { status: 'stale', version: current.version };
   const plan = await planChange(current);
-  if (plan.status === 'refused') return plan;
   if (plan.status === 'unchanged') return { status: 'unchanged', experiment: current, changes: [], notes: [] };
+  if (plan.status !== 'allowed') return plan;
   const changes = plan.changes ?? diffDefinitions({ ...current, version: plan.next.version }, plan.next);
   const saved = await saveExperiment(tx, { current, next: plan.next, action, changes, author });
   if (!saved) return { status: 'stale', version: current.version };
@@ -129,25 +177,61 @@ export async function applyCoverage(tx: Connection, target: Target & { coverage:
   if (parsed.status === 'refused') {
     return { status: 'invalid', problems: [{ field: 'coverage', message: parsed.message }] };
   }
-  return changeCurrent(tx, target, 'experiment.coverage', (current) => {
-    const plan = planEdit(current, { ...current, coverage: parsed.basisPoints });
-    return plan.status === 'refused' ? { status: 'refused', problems: toFieldProblems(plan.problems) } : plan;
+  return changeCurrent(tx, target, 'experiment.coverage', async (current) => {
+    const asked = { coverage: parsed.basisPoints };
+    const plan = planEdit(current, { ...current, ...asked });
+    if (plan.status === 'refused') return { status: 'refused', problems: toFieldProblems(plan.problems) };
+    if (plan.status === 'unchanged') return plan;
+    const refusal = findStartRefusal(current, asked, await readProductionOf(tx, current), Date.now());
+    return refusal === null ? plan : refused('coverage', refusal);
   });
 }
+
+const readProductionOf = (tx: Connection, { variants }: Experiment) =>
+  readProductionRecord(
+    tx,
+    variants.flatMap(({ config }) => policyVersionIdIn(config) ?? []),
+  );
 
 /** Runs a lifecycle or serving command; `field` is the part of the request that a refusal is about. */
 export async function applyLifecycleCommand(
   tx: Connection,
-  target: Target & { field: string; commandFor: (current: Experiment) => LifecycleCommand | DefinitionFieldProblem },
+  target: Target & {
+    field: string;
+    commandFor: (current: Experiment) => LifecycleCommand | DefinitionFieldProblem;
+    /** Asked when a draft starts. */
+    checkModels: ModelCheck;
+  },
 ): Promise<ChangeResult> {
   return changeCurrent(tx, target, 'experiment.transition', async (current) => {
     const command = target.commandFor(current);
     if ('message' in command) return { status: 'refused', problems: [command] };
     const plan = planLifecycleCommand(current, command);
     if (plan.status === 'refused') return refused(target.field, plan.message);
-    if (plan.status === 'unchanged' || command.kind !== 'start') return plan;
-    const named = plan.next.variants.flatMap(({ config }) => policyVersionIdIn(config) ?? []);
-    const { experiment, notes } = capAtStart(plan.next, await readProductionRecord(tx, named));
-    return { status: 'allowed', next: experiment, notes };
+    if (plan.status === 'unchanged') return plan;
+    const { serving } = plan.next;
+    if (command.kind === 'start') {
+      const models = await target.checkModels(tx, plan.next);
+      if (models.status !== 'passed') return models;
+      const { experiment, notes } = capAtStart(plan.next, await readProductionOf(tx, plan.next));
+      return { status: 'allowed', next: experiment, notes };
+    }
+    if (serving.mode !== 'all_to' || (command.kind !== 'promote' && command.kind !== 'complete')) return plan;
+    const asked = { deliverToAll: serving.variantId };
+    const refusal = findStartRefusal(current, asked, await readProductionOf(tx, current), Date.now());
+    if (refusal !== null) return refused(target.field, refusal);
+    await recordPromotion(tx, plan.next, serving.variantId, target.author);
+    return plan;
   });
+}
+
+async function recordPromotion(
+  tx: Connection,
+  { variants, experimentKey, iteration }: Experiment,
+  promoted: VariantId,
+  author: ChangeAuthor,
+): Promise<void> {
+  const policyVersionId = policyVersionIdIn(variants.find(({ variantId }) => variantId === promoted)?.config ?? {});
+  if (policyVersionId === null) return;
+  await recordDeliveryToAll(tx, { policyVersionId, experiment: `${experimentKey}/${iteration}` }, author);
 }

@@ -1,6 +1,7 @@
 // All definitions in memory, ready to evaluate, and fresh: told by Postgres at once, checked every second, kept when Postgres is away.
 import { type CompiledExperiment, compileExperiment } from '#domain/experiment/compile-experiment.ts';
-import type { Experiment } from '#domain/experiment/experiment.ts';
+import { type Experiment, isAnsweredUnasked } from '#domain/experiment/experiment.ts';
+import { holdsLayerRange } from '#domain/experiment/validate-experiment.ts';
 import { describeError } from '#platform/errors.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -14,8 +15,10 @@ export type DefinitionIndex = {
   readonly byId: ReadonlyMap<string, LiveExperiment>;
   /** The current iteration of each key. */
   readonly byKey: ReadonlyMap<string, LiveExperiment>;
-  /** Current iterations that are running, by unit type. */
-  readonly runningByUnitType: ReadonlyMap<string, readonly LiveExperiment[]>;
+  /** Current iterations that are answered to callers who name no experiments, by unit type. */
+  readonly unaskedByUnitType: ReadonlyMap<string, readonly LiveExperiment[]>;
+  /** Iterations that hold a range of a layer now, by layer. */
+  readonly byLayer: ReadonlyMap<string, readonly LiveExperiment[]>;
   readonly unitTypes: ReadonlySet<string>;
 };
 
@@ -51,20 +54,22 @@ export function createDefinitionIndex(
     ]);
   }
   const byKey = new Map<string, LiveExperiment>();
-  const runningByUnitType = new Map<string, LiveExperiment[]>();
+  const unasked: LiveExperiment[] = [];
   for (const [key, iterations] of iterationsByKey) {
     const current = selectCurrentIteration(iterations);
     const live = current === null ? undefined : byId.get(current.experimentId);
     if (live === undefined) continue;
     byKey.set(key, live);
-    if (live.experiment.status !== 'running') continue;
-    const { unitType } = live.experiment;
-    runningByUnitType.set(unitType, [...(runningByUnitType.get(unitType) ?? []), live]);
+    if (isAnsweredUnasked(live.experiment)) unasked.push(live);
   }
   return {
     byId,
     byKey,
-    runningByUnitType,
+    unaskedByUnitType: Map.groupBy(unasked, ({ experiment }) => experiment.unitType),
+    byLayer: Map.groupBy(
+      [...byId.values()].filter(({ experiment }) => holdsLayerRange(experiment)),
+      ({ experiment }) => experiment.layer?.layerId ?? '',
+    ),
     unitTypes: new Set(definitions.map(({ experiment }) => experiment.unitType)),
   };
 }

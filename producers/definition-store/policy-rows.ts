@@ -1,6 +1,5 @@
 // Policies in exp.policies and exp.policy_versions: reading them, adding to them, and the first version that enters production.
 
-import type { ProductionRecord } from '#domain/definitions/plan-definition.ts';
 import {
   formatPolicyVersion,
   type Policy,
@@ -10,6 +9,7 @@ import {
   type StoredPolicy,
   type StoredPolicyVersion,
 } from '#domain/definitions/policy.ts';
+import type { ProductionRecord } from '#domain/definitions/start-limit.ts';
 import { asPolicyId, asPolicyVersionId } from '#domain/experiment/ids.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
 import type { Connection } from './definition-rows.ts';
@@ -179,14 +179,46 @@ export async function bootstrapPolicyVersion(
         `policy is bootstrapped. ${formatPolicyVersion(version)} gets there through an experiment, from at most 0.1 of traffic`,
     };
   }
-  await tx.query("UPDATE exp.policy_versions SET status = 'production', first_production_at = now() WHERE id = $1", [
-    version.policyVersionId,
-  ]);
+  const first = policy.versions[0];
+  if (first !== undefined && first.version !== version.version) {
+    return {
+      status: 'refused',
+      message: `only the first version of a policy is bootstrapped: that is ${formatPolicyVersion(first)}`,
+    };
+  }
+  await recordProduction(tx, version, { action: 'policy-version.bootstrap', author });
+  return { status: 'bootstrapped', version: { ...version, status: 'production' } };
+}
+
+async function recordProduction(
+  tx: Connection,
+  version: StoredPolicyVersion,
+  { action, author, ...detail }: { action: string; author: ChangeAuthor; experiment?: string },
+): Promise<void> {
+  const { rowCount } = await tx.query(
+    `UPDATE exp.policy_versions SET first_production_at = now(),
+       status = CASE status WHEN 'candidate' THEN 'production' ELSE status END
+     WHERE id = $1 AND first_production_at IS NULL`,
+    [version.policyVersionId],
+  );
+  if (rowCount !== 1) return;
   await writeAudit(tx, {
-    action: 'policy-version.bootstrap',
+    action,
     subject: `policy-version/${formatPolicyVersion(version)}`,
-    detail: { mlflow_model_name: version.modelName, mlflow_model_version: version.modelVersion },
+    detail: { ...detail, mlflow_model_name: version.modelName, mlflow_model_version: version.modelVersion },
     author,
   });
-  return { status: 'bootstrapped', version: { ...version, status: 'production' } };
+}
+
+/** Records that a version is delivered to all units of an experiment from now on: from then on it was in production. */
+export async function recordDeliveryToAll(
+  tx: Connection,
+  delivery: { readonly policyVersionId: string; readonly experiment: string },
+  author: ChangeAuthor,
+): Promise<void> {
+  const version = (await listPolicies(tx))
+    .flatMap(({ versions }) => versions)
+    .find(({ policyVersionId }) => policyVersionId === delivery.policyVersionId);
+  if (version === undefined || version.firstProductionAt !== null) return;
+  await recordProduction(tx, version, { action: 'policy-version.production', author, experiment: delivery.experiment });
 }

@@ -47,6 +47,17 @@ async function saveVariants(tx: Connection, experiment: Experiment): Promise<voi
   );
 }
 
+/** Whoever was a test unit once has met a variant that nobody randomized: results leave it out, also when it is not named any more. */
+async function excludeTestUnits(tx: Connection, { experimentId, status, forcedVariants }: Experiment): Promise<void> {
+  const unitIds = Object.keys(forcedVariants);
+  if (status === 'draft' || unitIds.length === 0) return;
+  await tx.query(
+    `INSERT INTO exp.excluded_units (experiment_id, unit_id, reason) SELECT $1, unit_id, 'forced' FROM unnest($2::text[]) AS u (unit_id)
+     ON CONFLICT DO NOTHING`,
+    [experimentId, unitIds],
+  );
+}
+
 /**
  * Saves `next` in the caller's transaction. `current` is what it was planned from, or null for a new iteration.
  * Returns false, with nothing written, when the stored version is not that of `current` any more.
@@ -69,6 +80,7 @@ export async function saveExperiment(
     if (rowCount !== 1) return false;
   }
   if (current === null || changes.some(({ path }) => path.startsWith('variants'))) await saveVariants(tx, next);
+  await excludeTestUnits(tx, next);
   await tx.query(
     `INSERT INTO exp.experiment_versions (experiment_id, version, changed_by, reason, diff, definition)
      VALUES ($1, $2, $3, $4, $5, $6)`,

@@ -2,10 +2,10 @@
 import type { FastifyInstance } from 'fastify';
 import { type AssignmentServiceSettings, startService } from '#api/assignment-service/start-service.ts';
 import { type ApiKeyScope, apiKeyScopes, hashApiKey } from '#api/authentication.ts';
+import type { DefinitionBody } from '#domain/definitions/definition-body.ts';
 import type { Kafka } from '#platform/kafka/kafka-client.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
-import type { DefinitionBody } from '#producers/definition-store/definition-body.ts';
 import type { TestDatabase } from '#tests/support/database.ts';
 
 type Answer = { status: number; body: unknown; headers: Record<string, unknown> };
@@ -41,7 +41,7 @@ export async function startInstance(options: {
   /** Used instead of a client for the brokers. */
   client?: Kafka;
   /** Settings that a test is about. */
-  settings?: Partial<Pick<AssignmentServiceSettings, 'cors' | 'rateLimit' | 'erasure'>>;
+  settings?: Partial<Pick<AssignmentServiceSettings, 'cors' | 'rateLimit' | 'erasure' | 'mlflowUrl'>>;
 }): Promise<ServiceInstance> {
   const config: AssignmentServiceSettings = {
     kafka: {
@@ -54,6 +54,7 @@ export async function startInstance(options: {
     registry: { url: options.registryUrl },
     postgres: { url: options.database.urlAs('assignment_service'), poolSize: 6 },
     http: { host: '127.0.0.1', port: 0 },
+    mlflowUrl: undefined,
     assignments: { cacheEntries: 10_000, maxBatchItems: 500, concurrentBatches: 2 },
     erasure: { key: testErasureKey },
     cors: { origins: [] },
