@@ -192,6 +192,7 @@ CREATE TABLE exp.assignments (
 COMMENT ON TABLE exp.assignments IS 'First writer wins; rows are never updated, and deleted only when a unit is erased';
 CREATE INDEX assignments_by_unit ON exp.assignments USING btree (unit_id, unit_type);
 CREATE INDEX assignments_forced ON exp.assignments USING btree (experiment_id, unit_id) WHERE (source = 'forced'::text);
+CREATE INDEX assignments_not_hashed ON exp.assignments USING btree (experiment_id, unit_id) WHERE (source = ANY (ARRAY['inherited'::text, 'imported'::text]));
 GRANT DELETE, UPDATE ON exp.assignments TO operator;
 GRANT INSERT ON exp.assignments TO assignment_service, operator;
 GRANT SELECT ON exp.assignments TO analyst, assignment_service, operator, postgres_sink;
@@ -987,5 +988,14 @@ UNION
     'met-two-variants'::text AS reason
    FROM exp.first_exposures
   GROUP BY first_exposures.experiment_id, first_exposures.unit_id
- HAVING count(*) > 1;
+ HAVING count(*) > 1
+UNION
+ SELECT shared.experiment_id,
+    odd.unit_id,
+    'in-two-experiments-of-a-layer'::text AS reason
+   FROM exp.experiments x
+     JOIN exp.assignments odd ON odd.experiment_id = x.id AND (odd.source = ANY (ARRAY['inherited'::text, 'imported'::text]))
+     JOIN exp.experiments y ON (y.layer ->> 'layer_id'::text) = (x.layer ->> 'layer_id'::text) AND y.key <> x.key AND (((y.layer ->> 'end'::text)::integer) <= ((x.layer ->> 'start'::text)::integer) OR ((y.layer ->> 'start'::text)::integer) >= ((x.layer ->> 'end'::text)::integer))
+     JOIN exp.assignments other ON other.experiment_id = y.id AND other.unit_id = odd.unit_id AND other.unit_type = odd.unit_type AND other.source <> 'forced'::text
+     CROSS JOIN LATERAL ( VALUES (x.id), (y.id)) shared(experiment_id);
 GRANT SELECT ON exp.v_excluded_units TO analyst, operator;

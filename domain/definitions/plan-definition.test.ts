@@ -88,6 +88,19 @@ describe('a policy version that was not in production', () => {
     expect(plan).toMatchObject({ next: { coverage: 1_500 }, notes: [] });
   });
 
+  test('gets no more when it is split over several variants', () => {
+    const config = { policy_version_id: newVersion };
+    const variants = [
+      { name: 'one', allocation: 0.25, config },
+      { name: 'other', allocation: 0.25, config },
+    ];
+    const plan = planDefinition(bodyOf({ variants }), [], production);
+    expect(plan).toMatchObject({
+      next: { coverage: 2_000 },
+      notes: [expect.stringContaining('planner@2 (one, other) would get 0.5')],
+    });
+  });
+
   test('never starts above the limit, whatever the allocations and the coverage', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 10_000 }), fc.integer({ min: 0, max: 10_000 }), (allocation, coverage) => {
