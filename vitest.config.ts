@@ -13,6 +13,8 @@ export default defineConfig({
           include: ['**/*.test.ts'],
           exclude: [...ignored, '**/*.integration.test.ts', 'tests/integrity/**', 'tests/end-to-end/**'],
           testTimeout: 20_000,
+          // Some prepare a whole simulated world once, which takes a while on a busy machine.
+          hookTimeout: 60_000,
         },
       },
       {
