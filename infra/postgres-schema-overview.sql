@@ -310,6 +310,7 @@ CREATE TABLE exp.archive_manifest (
   superseded_by       bigint, -- The compacted file that holds the rows of this one; its offset range stays on record here
   superseded_at       timestamptz,
   object_removed_at   timestamptz, -- When the object of a superseded row was deleted: after the time that readers may take
+  erasures_applied_at timestamptz, -- Units erased before this time are in the object under their pseudonyms; when null, those erased before committed_at
   PRIMARY KEY (id)
 );
 
@@ -498,6 +499,16 @@ CREATE TABLE exp.dead_letter_actions (
   PRIMARY KEY (group_id, source_topic, source_partition, source_offset)
 );
 
+-- Days that retention took from exp.events; the archive has them. Their aggregates can no more be recounted.
+-- Written by: nobody but the owner. Read by: analyst, operator.
+CREATE TABLE exp.dropped_event_days (
+  event_date  date NOT NULL,
+  event_count bigint NOT NULL,
+  dropped_at  timestamptz NOT NULL,
+  dropped_by  text NOT NULL,
+  PRIMARY KEY (event_date)
+);
+
 -- Views
 
 -- exp.event_variants: event_date, event_id, event_type, unit_type, unit_id, experiment_id, variant_id, event_time, metrics, context, assignment_mismatch
@@ -529,3 +540,7 @@ CREATE TABLE exp.dead_letter_actions (
 -- exp.share_erasure_lock()
 
 -- exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text)
+
+-- exp.reason_to_keep_event_day(day date, max_age interval)
+
+-- exp.drop_event_day(day date, max_age interval, actor text)

@@ -12,6 +12,7 @@ import {
 import { describeError } from '#platform/errors.ts';
 import { createLogger } from '#platform/telemetry/logger.ts';
 import { addDefinitionCommands } from './apply/commands.ts';
+import { addArchiveCommands } from './archive/commands.ts';
 import { addAssignmentCommands } from './assignments/commands.ts';
 import { addClusterCommands } from './cluster/commands.ts';
 import type { CommandLine } from './command-line/command-line.ts';
@@ -70,6 +71,7 @@ program
 
 const commandLine: CommandLine = {
   settingsOf,
+  environment: process.env,
   print,
   note: (text) => void process.stderr.write(`${text}\n`),
   reportProblems: () => {
@@ -81,6 +83,7 @@ const commandLine: CommandLine = {
 addClusterCommands(program, commandLine);
 addGroupCommands(program, commandLine);
 addDeadLetterCommands(program, commandLine);
+addArchiveCommands(program, commandLine);
 addDefinitionCommands(program, commandLine);
 addExperimentCommands(program, commandLine);
 addPolicyCommands(program, commandLine);

@@ -1,7 +1,14 @@
 // Tests of the archive layout: keys sort by offset and say exactly which range they hold.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { archiveHourOf, isAnotherHour, readEventsSql, segmentKeyOf } from './archive-layout.ts';
+import {
+  archiveHourOf,
+  compactedKeyOf,
+  isAnotherHour,
+  parseArchiveKey,
+  readEventsSql,
+  segmentKeyOf,
+} from './archive-layout.ts';
 
 describe('archive layout', () => {
   it('names an object after its hour, topic, partition and range', () => {
@@ -9,6 +16,21 @@ describe('archive layout', () => {
     expect(segmentKeyOf({ topic: 't', partition: 4, firstOffset: 10n, lastOffset: 19n, hour })).toBe(
       'events/dt=2026-01-02/hour=03/t+4+00000000000000000010-00000000000000000019.parquet',
     );
+  });
+
+  it('reads its own keys back, and no others', () => {
+    const hour = { dt: '2026-01-02', hour: 3 };
+    const segment = { topic: 'a.b-c', partition: 11, firstOffset: 7n, lastOffset: 9n, hour };
+    expect(parseArchiveKey(segmentKeyOf(segment))).toEqual({ kind: 'segment', ...segment });
+    const file = { topic: 'a.b-c', hour, id: '0b0e8a4e-0000-4000-8000-000000000000' };
+    expect(parseArchiveKey(compactedKeyOf(file))).toEqual({ kind: 'compacted', ...file });
+    for (const key of [
+      '',
+      'events/x.parquet',
+      `${segmentKeyOf(segment)}.tmp`,
+      'datasets/m/2026-01-02/training.parquet',
+    ])
+      expect(parseArchiveKey(key)).toBeNull();
   });
 
   it('sorts keys of one partition and hour in offset order', () => {

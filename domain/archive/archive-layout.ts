@@ -13,8 +13,13 @@ export function isAnotherHour(aMs: number, bMs: number): boolean {
   return Math.floor(aMs / 3_600_000) !== Math.floor(bMs / 3_600_000);
 }
 
+/** Every object of the archive lies under it. */
+export const archivePrefix = 'events/';
+
 const offsetDigits = 20;
 const padded = (offset: bigint): string => offset.toString().padStart(offsetDigits, '0');
+const folderOf = (hour: ArchiveHour): string =>
+  `${archivePrefix}dt=${hour.dt}/hour=${String(hour.hour).padStart(2, '0')}`;
 
 /** Object key of a segment: its range is its name, so writing the range again overwrites the same object. Offsets inclusive. */
 export function segmentKeyOf(segment: {
@@ -25,8 +30,36 @@ export function segmentKeyOf(segment: {
   hour: ArchiveHour;
 }): string {
   const { topic, partition, firstOffset, lastOffset, hour } = segment;
-  const folder = `events/dt=${hour.dt}/hour=${String(hour.hour).padStart(2, '0')}`;
-  return `${folder}/${topic}+${partition}+${padded(firstOffset)}-${padded(lastOffset)}.parquet`;
+  return `${folderOf(hour)}/${topic}+${partition}+${padded(firstOffset)}-${padded(lastOffset)}.parquet`;
+}
+
+/** Object key of a compacted file. `id` is new for every attempt, so that no two compactions ever write the same object. */
+export function compactedKeyOf(file: { topic: string; hour: ArchiveHour; id: string }): string {
+  return `${folderOf(file.hour)}/${file.topic}+compacted+${file.id}.parquet`;
+}
+
+export type ArchiveKey = { readonly topic: string; readonly hour: ArchiveHour } & (
+  | { readonly kind: 'segment'; readonly partition: number; readonly firstOffset: bigint; readonly lastOffset: bigint }
+  | { readonly kind: 'compacted'; readonly id: string }
+);
+
+const keyPattern =
+  /^events\/dt=(\d{4}-\d{2}-\d{2})\/hour=(\d{2})\/([^/+]+)\+(?:compacted\+([\w-]+)|(\d+)\+(\d{20})-(\d{20}))\.parquet$/;
+
+/** What an object key says; null for a key that is not of the archive. */
+export function parseArchiveKey(objectKey: string): ArchiveKey | null {
+  const match = keyPattern.exec(objectKey);
+  if (match === null) return null;
+  const [, dt = '', hour = '', topic = '', id, partition, first, last] = match;
+  const shared = { topic, hour: { dt, hour: Number(hour) } };
+  if (id !== undefined) return { ...shared, kind: 'compacted', id };
+  return {
+    ...shared,
+    kind: 'segment',
+    partition: Number(partition),
+    firstOffset: BigInt(first!),
+    lastOffset: BigInt(last!),
+  };
 }
 
 /** Columns of every archive file, in order. Times are UTC; experiments, context, metrics and payload are JSON text. */

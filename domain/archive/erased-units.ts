@@ -6,8 +6,10 @@ export type Erasure = { readonly unitHash: Buffer; readonly pseudonym: string; r
 
 export type ErasedUnits = {
   readonly isEmpty: boolean;
-  /** The pseudonym of the unit when the event was accepted before its erasure; an erased unit that returns is a new one. */
+  /** The pseudonym of the unit when the record was accepted before its erasure; an erased unit that returns is a new one. */
   find(event: { unit_type: string; unit_id: string; ingest_time: number }): string | undefined;
+  /** The pseudonym under which every event of the unit is kept, whenever it was accepted: the rule of all sinks. */
+  pseudonymOf(unit: { unit_type: string; unit_id: string }): string | undefined;
 };
 
 /** HMAC-SHA-256 of `unit_type:unit_id`: exp.erasures does not hold the erased id. */
@@ -17,12 +19,14 @@ export function hashUnit(key: string, unitType: string, unitId: string): Buffer 
 
 export function createErasedUnits(erasures: readonly Erasure[], key: string): ErasedUnits {
   const byHash = new Map(erasures.map((erasure) => [erasure.unitHash.toString('hex'), erasure]));
+  const erasureOf = (unit: { unit_type: string; unit_id: string }): Erasure | undefined =>
+    byHash.size === 0 ? undefined : byHash.get(hashUnit(key, unit.unit_type, unit.unit_id).toString('hex'));
   return {
     isEmpty: byHash.size === 0,
-    find: ({ unit_type, unit_id, ingest_time }) => {
-      if (byHash.size === 0) return undefined;
-      const erasure = byHash.get(hashUnit(key, unit_type, unit_id).toString('hex'));
-      return erasure !== undefined && ingest_time < erasure.erasedAtMs ? erasure.pseudonym : undefined;
+    find: (event) => {
+      const erasure = erasureOf(event);
+      return erasure !== undefined && event.ingest_time < erasure.erasedAtMs ? erasure.pseudonym : undefined;
     },
+    pseudonymOf: (unit) => erasureOf(unit)?.pseudonym,
   };
 }

@@ -1,13 +1,11 @@
 // What `npm start` checks after a run: every store against the input file and against each other.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
 import avro from 'avsc';
 import { readEventsSql } from '#domain/archive/archive-layout.ts';
 import type { Kafka } from '#platform/kafka/kafka-client.ts';
 import { readTopic } from '#platform/kafka/read-topic.ts';
+import { downloadObjects } from '#platform/object-store/download-objects.ts';
 import type { ObjectStore } from '#platform/object-store/object-store.ts';
+import { openScratchDatabase } from '#platform/parquet/scratch-database.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import { countOpenBandit } from '#producers/open-bandit/count-open-bandit.ts';
 import type { AssignmentRecord } from '#schemas/generated/records.ts';
@@ -98,51 +96,39 @@ async function checkArchive(deps: CheckDeps): Promise<{ checks: Check[]; events:
   const manifest = await deps.pool.query<{ object_key: string }>(
     `SELECT object_key FROM exp.archive_manifest WHERE status = 'committed' AND row_count > 0 ORDER BY object_key`,
   );
-  const folder = await mkdtemp(join(tmpdir(), 'trialstream-archive-'));
-  const instance = await DuckDBInstance.create(':memory:', { memory_limit: '512MB' });
-  const connection = await instance.connect();
-  try {
-    const paths: string[] = [];
-    for (const [index, { object_key }] of manifest.rows.entries()) {
-      const path = join(folder, `${index}.parquet`);
-      await writeFile(path, await deps.objectStore.get(object_key));
-      paths.push(path);
-    }
-    let digest: [number, string] = [0, '0'];
-    if (paths.length > 0) {
-      const reader = await connection.runAndReadAll(
-        `SELECT count(*)::DOUBLE, coalesce(sum(('0x' || substr(md5(event_id || event_date::VARCHAR), 1, 12))::BIGINT), 0)::VARCHAR
-         FROM (${readEventsSql(paths)})`,
-      );
-      digest = reader.getRowsJS()[0] as [number, string];
-    }
-    const stored = await deps.pool.query<{ count: bigint; digest: string }>(
-      `SELECT count(*) AS count, coalesce(sum(('x' || substr(md5(event_id::text || event_date::text), 1, 12))::bit(48)::bigint), 0)::text AS digest
-       FROM exp.events`,
+  await using scratch = await openScratchDatabase();
+  const keys = manifest.rows.map(({ object_key }) => object_key);
+  const paths = await downloadObjects(deps.objectStore, keys, scratch.folder);
+  let digest: [number, string] = [0, '0'];
+  if (paths.length > 0) {
+    const reader = await scratch.connection.runAndReadAll(
+      `SELECT count(*)::DOUBLE, coalesce(sum(('0x' || substr(md5(event_id || event_date::VARCHAR), 1, 12))::BIGINT), 0)::VARCHAR
+       FROM (${readEventsSql(paths)})`,
     );
-    const { count, digest: storedDigest } = stored.rows[0]!;
-    const gaps = await countOf(
-      deps.pool,
-      `SELECT count(*) FROM (SELECT first_offset, lag(last_offset) OVER (PARTITION BY topic, kafka_partition ORDER BY first_offset) AS before
-         FROM exp.archive_manifest WHERE kind = 'segment') m WHERE before + 1 <> first_offset`,
-    );
-    return {
-      events: digest[0],
-      objects: paths.length,
-      checks: [
-        compare(
-          'the archive read by DuckDB holds the events of Postgres, each once',
-          [Number(count), storedDigest],
-          [digest[0], digest[1]],
-        ),
-        compare('archive ranges have no gap and no overlap', 0, gaps),
-      ],
-    };
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-    await rm(folder, { recursive: true, force: true });
+    digest = reader.getRowsJS()[0] as [number, string];
   }
+  const stored = await deps.pool.query<{ count: bigint; digest: string }>(
+    `SELECT count(*) AS count, coalesce(sum(('x' || substr(md5(event_id::text || event_date::text), 1, 12))::bit(48)::bigint), 0)::text AS digest
+     FROM exp.events`,
+  );
+  const { count, digest: storedDigest } = stored.rows[0]!;
+  const gaps = await countOf(
+    deps.pool,
+    `SELECT count(*) FROM (SELECT first_offset, lag(last_offset) OVER (PARTITION BY topic, kafka_partition ORDER BY first_offset) AS before
+       FROM exp.archive_manifest WHERE kind = 'segment') m WHERE before + 1 <> first_offset`,
+  );
+  return {
+    events: digest[0],
+    objects: paths.length,
+    checks: [
+      compare(
+        'the archive read by DuckDB holds the events of Postgres, each once',
+        [Number(count), storedDigest],
+        [digest[0], digest[1]],
+      ),
+      compare('archive ranges have no gap and no overlap', 0, gaps),
+    ],
+  };
 }
 
 /** The compacted topic, folded last per key, against exp.assignments. */

@@ -9,6 +9,7 @@ export type ArchiveProblem = {
     | 'object-missing'
     | 'object-changed'
     | 'object-unknown'
+    | 'object-unreadable'
     | 'rows'
     | 'missing-in-archive'
     | 'missing-in-postgres';
@@ -69,8 +70,15 @@ export async function verifyManifest(
        o.next_offset AS next
      FROM exp.archive_manifest m
      LEFT JOIN exp.consumer_offsets o ON o.consumer_group = $1 AND o.topic = m.topic AND o.kafka_partition = m.kafka_partition
-     WHERE m.topic = $2 AND m.status = 'claimed' ORDER BY 1`,
+     WHERE m.topic = $2 AND m.kind = 'segment' AND m.status = 'claimed' ORDER BY 1`,
     [groupId, topic],
+  );
+  const unaccounted = await pool.query<{ id: bigint; object_key: string; made_of: bigint; rows: bigint }>(
+    `SELECT c.id, c.object_key, sum(m.row_count)::bigint AS made_of, c.row_count + c.duplicate_count AS rows
+     FROM exp.archive_manifest c JOIN exp.archive_manifest m ON m.superseded_by = c.id
+     WHERE c.topic = $1 AND c.kind = 'compacted' AND c.row_count IS NOT NULL
+     GROUP BY c.id HAVING sum(m.row_count) <> c.row_count + c.duplicate_count ORDER BY c.id`,
+    [topic],
   );
   return {
     segments: Number(counts.rows[0]!.segments),
@@ -85,6 +93,10 @@ export async function verifyManifest(
       ...unarchived.rows.map(({ partition }) => ({
         kind: 'position' as const,
         text: `partition ${partition}: archived, but ${groupId} has no position there`,
+      })),
+      ...unaccounted.rows.map(({ object_key, made_of, rows }) => ({
+        kind: 'rows' as const,
+        text: `${object_key} was made of ${made_of} rows, but holds or left out ${rows}`,
       })),
       ...claims.rows
         .filter(({ first, next }) => next !== first)

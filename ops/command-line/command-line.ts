@@ -4,6 +4,8 @@ import type { ConfigSchema, SettingsOf, SettingsShape } from '#platform/config/s
 export type CommandLine = {
   /** Settings from the environment; all problems are printed at once and the process ends with exit code 2. */
   settingsOf<S extends SettingsShape>(schema: ConfigSchema<S>): SettingsOf<S>;
+  /** For programs that a command starts. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   /** A line of the result, on stdout. */
   print(text: string): void;
   /** A line about what is going on, on stderr. */

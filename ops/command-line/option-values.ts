@@ -17,6 +17,13 @@ export function parseInstant(text: string): Date {
   return time;
 }
 
+/** A calendar day, kept as text. */
+export function parseDay(text: string): string {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) throw new InvalidArgumentError('expected a day such as 2026-01-05');
+  parseInstant(text);
+  return text;
+}
+
 export function parsePositiveInteger(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value === 0)

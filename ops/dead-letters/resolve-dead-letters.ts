@@ -50,7 +50,7 @@ export async function planRetry(cluster: Cluster, letters: readonly DeadLetter[]
       const source = { ...toKafkaRecord(letter), timestampMs: letter.record.source_timestamp };
       await decoder.prepare([source]);
       const decoded = decoder.decode(source);
-      if (decoded.ok && erasedUnits.find(decoded.value) !== undefined) {
+      if (decoded.ok && erasedUnits.pseudonymOf(decoded.value) !== undefined) {
         erased.push(letter);
         continue;
       }

@@ -1,11 +1,10 @@
 // What the stores hold after a run: events and aggregates in Postgres, the archive as its readers see it, positions against Kafka.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
+import { readFile } from 'node:fs/promises';
 import { readEventsSql } from '#domain/archive/archive-layout.ts';
 import type { Kafka } from '#platform/kafka/kafka-client.ts';
+import { downloadObjects } from '#platform/object-store/download-objects.ts';
 import type { ObjectStore } from '#platform/object-store/object-store.ts';
+import { openScratchDatabase, quoteText } from '#platform/parquet/scratch-database.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import { inNamespace, topics } from '#schemas/topics.ts';
 
@@ -35,32 +34,19 @@ export async function readArchive(pool: Pool, objectStore: ObjectStore): Promise
     `SELECT object_key FROM exp.archive_manifest WHERE status = 'committed' AND row_count > 0`,
   );
   if (manifest.rows.length === 0) return { events: [], records: 0, repeatedPositions: 0 };
-  const folder = await mkdtemp(join(tmpdir(), 'trialstream-archive-'));
-  const instance = await DuckDBInstance.create(':memory:', { memory_limit: '512MB' });
-  const connection = await instance.connect();
-  try {
-    const paths = await Promise.all(
-      manifest.rows.map(async ({ object_key }, index) => {
-        const path = join(folder, `${index}.parquet`);
-        await writeFile(path, await objectStore.get(object_key));
-        return path;
-      }),
-    );
-    const seen = await connection.runAndReadAll(
-      `SELECT event_id || '/' || event_date::VARCHAR FROM (${readEventsSql(paths)})`,
-    );
-    const files = paths.map((path) => `'${path}'`).join(', ');
-    const counted = await connection.runAndReadAll(
-      `SELECT count(*)::DOUBLE, (count(*) - count(DISTINCT (kafka_partition, kafka_offset)))::DOUBLE FROM read_parquet([${files}])`,
-    );
-    const [records, repeatedPositions] = counted.getRowsJS()[0] as [number, number];
-    const events = seen.getRowsJS().map(([identity]) => identity as string);
-    return { events: events.sort(), records, repeatedPositions };
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-    await rm(folder, { recursive: true, force: true });
-  }
+  await using scratch = await openScratchDatabase();
+  const keys = manifest.rows.map(({ object_key }) => object_key);
+  const paths = await downloadObjects(objectStore, keys, scratch.folder);
+  const seen = await scratch.connection.runAndReadAll(
+    `SELECT event_id || '/' || event_date::VARCHAR FROM (${readEventsSql(paths)})`,
+  );
+  const counted = await scratch.connection.runAndReadAll(
+    `SELECT count(*)::DOUBLE, (count(*) - count(DISTINCT (kafka_partition, kafka_offset)))::DOUBLE
+     FROM read_parquet([${paths.map(quoteText).join(', ')}])`,
+  );
+  const [records, repeatedPositions] = counted.getRowsJS()[0] as [number, number];
+  const events = seen.getRowsJS().map(([identity]) => identity as string);
+  return { events: events.sort(), records, repeatedPositions };
 }
 
 /** End of the events topic by partition. */

@@ -1,0 +1,66 @@
+// `ops archive verify | compact`.
+import type { Command } from 'commander';
+import { openArchiveCluster } from '../cluster/cluster.ts';
+import { archiveConfig } from '../cluster/cluster-config.ts';
+import type { CommandLine } from '../command-line/command-line.ts';
+import { parseDay } from '../command-line/option-values.ts';
+import { formatTable, toJson } from '../command-line/output.ts';
+import { type CompactionResult, runCompaction } from './run-compaction.ts';
+import { formatArchiveReport, verifyArchive } from './verify-archive.ts';
+
+type VerifyArguments = { content: boolean; events: boolean; from: string; to: string; json: boolean };
+
+type PlannedUnit = { kind: string; dt: string; hour: number; objects: number; rows: number };
+
+function formatCompaction(result: CompactionResult): string {
+  const units = result.units as PlannedUnit[] | undefined;
+  if (units === undefined) {
+    const { files, replacedObjects, rows, duplicates, erasedUnits, expiredObjects, removedObjects } = result;
+    return [
+      `${files} files written in place of ${replacedObjects} objects: ${rows} rows, ${duplicates} repeats left out, ${erasedUnits} erased units`,
+      `${expiredObjects} objects expired, ${removedObjects} replaced or expired objects removed`,
+    ].join('\n');
+  }
+  const table = formatTable(
+    ['hour', 'what', 'objects', 'rows'],
+    units.map(({ kind, dt, hour, objects, rows }) => [
+      `${dt} ${String(hour).padStart(2, '0')}`,
+      kind === 'merge' ? 'one file' : 'look for erased units',
+      objects,
+      rows,
+    ]),
+  );
+  const counts = `${result.expirableObjects} objects to expire, ${result.removableObjects} replaced objects to remove; nothing was done (dry run)`;
+  return units.length === 0 ? `no hour to compact; ${counts}` : [table, '', counts].join('\n');
+}
+
+export function addArchiveCommands(program: Command, line: CommandLine): void {
+  const group = program.command('archive').description('the archive of all events in the object store');
+
+  group
+    .command('verify')
+    .description('manifest, positions and objects against each other; more with the options')
+    .option('--content', 'read every object: its hash and its rows', false)
+    .option('--events', 'compare with exp.events by identity', false)
+    .option('--from <day>', 'with --events: first event day', parseDay, '2000-01-01')
+    .option('--to <day>', 'with --events: the day after the last one', parseDay, '2200-01-01')
+    .option('--json', 'one JSON object', false)
+    .action(async (options: VerifyArguments) => {
+      await using resources = new AsyncDisposableStack();
+      const cluster = openArchiveCluster(line.settingsOf(archiveConfig), resources);
+      const events = options.events ? { from: options.from, to: options.to } : null;
+      const report = await verifyArchive(cluster, { content: options.content, events, onProgress: line.note });
+      line.print(options.json ? toJson(report) : formatArchiveReport(report));
+      if (report.problems.length > 0) line.reportProblems();
+    });
+
+  group
+    .command('compact')
+    .description('one sorted file per closed hour, erased units out, replaced objects removed; safe to stop and repeat')
+    .option('--dry-run', 'only show what would be done', false)
+    .option('--json', 'one JSON object', false)
+    .action(async (options: { dryRun: boolean; json: boolean }) => {
+      const result = await runCompaction(line.environment, options);
+      line.print(options.json ? toJson(result) : formatCompaction(result));
+    });
+}
