@@ -1,5 +1,12 @@
 // What an instance does while Postgres is away: keys, definitions and cached assignments are served, new ones are refused.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { inTransaction } from '#platform/postgres/pool.ts';
+import { createSilentLogger } from '#platform/telemetry/logger.ts';
+import { createMetrics } from '#platform/telemetry/metrics.ts';
+import { createDefinitionOutbox } from '#producers/assignment-publisher/definition-outbox.ts';
+import { startOutboxRelay } from '#producers/assignment-publisher/outbox-relay.ts';
+import { createRelayMetrics } from '#producers/assignment-publisher/relay-metrics.ts';
+import { applyLifecycleCommand } from '#producers/definition-store/change-definition.ts';
 import {
   addApiKey,
   definitionOf,
@@ -75,4 +82,49 @@ test('serves what it knows, refuses what it cannot store, and goes on by itself'
   });
   expect(performance.now() - before).toBeLessThan(5_000);
   expect((await assign('new')).status).toBe(200);
+});
+
+test('a change that it cannot read from Postgres comes by the topic, and Postgres has the last word again later', async () => {
+  expect((await service.call('POST', '/v1/experiments', definitionOf({ key: 'followed' }))).status).toBe(201);
+  const assignedHere = { unit_type: 'user', unit_id: 'known', requested_experiments: ['followed'] };
+  const ask = async () => {
+    const { status, body } = await service.call('POST', '/v1/assignments', assignedHere);
+    const { not_assigned: notAssigned } = body as { not_assigned: { reason: string }[] };
+    return [status, notAssigned?.[0]?.reason];
+  };
+  expect(await ask()).toEqual([200, undefined]);
+  await setDatabaseState(database, 'assignment_service', 'away');
+  await until('the instance has noticed', async () => {
+    const { body } = await service.call('GET', '/readyz');
+    return (body as { postgres: string }).postgres === 'away';
+  });
+  const target = { keyOrId: 'followed', author: { actor: 'test', reason: 'test' }, field: 'serving' };
+  const run = (expectedVersion: number, kind: 'rollback' | 'restore') =>
+    inTransaction(database.pool, (tx) =>
+      applyLifecycleCommand(tx, { ...target, expectedVersion, commandFor: () => ({ kind }) }),
+    );
+  expect((await run(1, 'rollback')).status).toBe('changed');
+  // Another instance, which still has Postgres, publishes it.
+  {
+    await using _relay = startOutboxRelay({
+      outbox: createDefinitionOutbox({
+        topic: topics.name('definitions'),
+        encoder: () => topics.encoder('definitions'),
+      }),
+      pool: database.pool,
+      producer: topics.producer(),
+      log: createSilentLogger(),
+      metrics: createRelayMetrics(createMetrics({ service: 'test' })),
+      owner: 'another instance',
+      config: { idleMs: 20, takeOverMs: 20 },
+    });
+    await until('the instance serves nothing', async () => (await ask())[1] === 'off');
+  }
+  expect(await ask()).toEqual([200, 'off']);
+  const { body } = await service.call('GET', '/readyz');
+  expect(body).toMatchObject({ postgres: 'away' });
+
+  await setDatabaseState(database, 'assignment_service', 'back');
+  expect((await run(2, 'restore')).status).toBe('changed');
+  await until('Postgres is followed again', async () => (await ask())[1] === undefined);
 });

@@ -15,6 +15,7 @@ import { createDefinitionOutbox, type DefinitionEncoder } from '#producers/assig
 import { type OutboxRelayConfig, startOutboxRelay } from '#producers/assignment-publisher/outbox-relay.ts';
 import { createLazyEncoder } from '#producers/assignment-publisher/record-encoder.ts';
 import { createRelayMetrics } from '#producers/assignment-publisher/relay-metrics.ts';
+import { followDefinitionTopic } from '#producers/definition-store/definition-topic.ts';
 import { createLiveDefinitions } from '#producers/definition-store/live-definitions.ts';
 import { createModelCheck } from '#producers/definition-store/model-check.ts';
 import type { AssignmentRecord, DefinitionRecord } from '#schemas/generated/records.ts';
@@ -98,6 +99,7 @@ export async function startService(options: {
     topic: assignmentTopic,
     schemaName: topics.assignments.valueSchema,
   });
+  resources.use(followDefinitionTopic({ kafka, registry, topic: definitionTopic, log, onDefinition: live.take }));
   const definitionEncoder: () => Promise<DefinitionEncoder> = createLazyEncoder<DefinitionRecord>({
     registry,
     topic: definitionTopic,

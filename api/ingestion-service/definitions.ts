@@ -1,4 +1,4 @@
-// Which experiments and variants exist, in memory: polled, told of changes by Postgres, and asked again for an unknown id.
+// Which experiments and variants exist, in memory: polled, told of changes by Postgres and the topic, and asked again for an unknown id.
 import { describeError } from '#platform/errors.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -20,6 +20,8 @@ export type Definitions = {
 export type DefinitionStore = Definitions & {
   /** Loads all definitions and keeps them fresh until disposed. Rejects when the first load fails. */
   start(): Promise<void>;
+  /** Takes over what the topic says: known at once, also while Postgres is away. Variants are only ever added to an experiment. */
+  add(experimentId: string, variantIds: readonly string[]): void;
   [Symbol.asyncDispose](): Promise<void>;
 };
 
@@ -114,6 +116,10 @@ export function createDefinitionStore(options: {
       fresh = true;
       await listen();
       pollTimer = setTimeout(() => void poll(), pollIntervalMs).unref();
+    },
+    add: (experimentId, variantIds) => {
+      const known = variantsByExperiment.get(experimentId);
+      variantsByExperiment.set(experimentId, new Set([...(known ?? []), ...variantIds]));
     },
     check: (ref) => {
       const variants = variantsByExperiment.get(ref.experiment_id);

@@ -269,6 +269,12 @@ describe('while Postgres is away', () => {
     const refused = await one.post(identified(unitId, { experiments: [unknown] }));
     expect(refused).toMatchObject({ status: 503, body: { code: 'definitions-stale' } });
     expect(refused.headers.get('retry-after')).toBe('1');
+    // The assignment service keeps its connections: what it creates comes by the topic.
+    const meanwhile = await createExperiment('known-from-the-topic');
+    await until('an experiment from the topic is known', async () => {
+      return (await one.post(identified(unitId, { experiments: [meanwhile] }))).status === 202;
+    });
+    expect((await readiness()).postgres).toBe('away');
 
     await setDatabaseState(database, 'ingestion_service', 'back');
     await until('it is refused as unknown again', async () => {

@@ -12,7 +12,9 @@ import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
+import { followDefinitionTopic } from '#producers/definition-store/definition-topic.ts';
 import { createEventProducer } from '#producers/event-producer/event-producer.ts';
+import { inNamespace, topics } from '#schemas/topics.ts';
 
 export type IngestionServiceSettings = SettingsOf<(typeof ingestionServiceConfig)['shape']>;
 
@@ -39,10 +41,25 @@ export async function startService(options: {
   await keys.start();
   const definitions = resources.use(createDefinitionStore({ pool, log }));
   await definitions.start();
+  const kafka = options.kafka ?? createKafka({ ...config.kafka, clientId: 'ingestion-service', log });
+  const registry = createSchemaRegistry({ url: config.registry.url });
+  resources.use(
+    followDefinitionTopic({
+      kafka,
+      registry,
+      topic: inNamespace(topics.definitions.name, config.kafka.namespace),
+      onDefinition: ({ experiment: { experimentId, variants } }) =>
+        definitions.add(
+          experimentId,
+          variants.map(({ variantId }) => variantId),
+        ),
+      log,
+    }),
+  );
   const producer = resources.use(
     await createEventProducer({
-      kafka: options.kafka ?? createKafka({ ...config.kafka, clientId: 'ingestion-service', log }),
-      registry: createSchemaRegistry({ url: config.registry.url }),
+      kafka,
+      registry,
       namespace: config.kafka.namespace,
       eventTime: config.eventTime,
       limits: {

@@ -1,4 +1,4 @@
-// `ops experiments list | history | start | pause | resume | complete | archive | rollback | restore | promote | coverage`.
+// `ops experiments list | history | republish | start | pause | resume | complete | archive | rollback | restore | promote | coverage`.
 import { type Command, InvalidArgumentError } from 'commander';
 import { formatBasisPoints, parseBasisPoints } from '#domain/assignment/basis-points.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
@@ -9,6 +9,7 @@ import type { CommandLine } from '../command-line/command-line.ts';
 import { parsePositiveInteger } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { describeEnrolment, describeServing, describeTransition } from './describe-experiment.ts';
+import { republishDefinitions } from './republish-definitions.ts';
 import { type ExperimentCommand, runExperimentCommand } from './run-command.ts';
 
 type ChangeOptions = { reason: string; expectVersion?: number; winner?: string };
@@ -97,6 +98,16 @@ export function addExperimentCommands(program: Command, commandLine: CommandLine
           row.version === 1 ? 'created' : row.diff.map(({ path }) => path).join(', '),
         ]);
         print(formatTable(['iteration', 'version', 'at', 'by', 'why', 'changed'], cells));
+      }),
+    );
+
+  experiments
+    .command('republish')
+    .description('write every definition to the compacted topic again, for a topic that was lost')
+    .action(() =>
+      withDefinitions(commandLine, async ({ pool }) => {
+        const count = await republishDefinitions(pool);
+        print(`${count} definitions are in the outbox; the assignment service publishes them`);
       }),
     );
 

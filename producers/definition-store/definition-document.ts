@@ -1,6 +1,15 @@
 // The JSON form of a stored definition: in API answers, in exp.experiment_versions and on exp.definitions.v1.
 import { FULL_SHARE } from '#domain/assignment/basis-points.ts';
-import type { Experiment } from '#domain/experiment/experiment.ts';
+import type { Experiment, Serving } from '#domain/experiment/experiment.ts';
+import {
+  asExperimentId,
+  asExperimentKey,
+  asHoldoutId,
+  asLayerId,
+  asUnitType,
+  asVariantId,
+  type VariantId,
+} from '#domain/experiment/ids.ts';
 
 export type DefinitionDocument = ReturnType<typeof toDefinitionDocument>;
 
@@ -43,6 +52,52 @@ export function toDefinitionDocument(experiment: Experiment) {
       name: variant.name,
       allocation: variant.allocation / FULL_SHARE,
       is_control: variant.isControl,
+      config: variant.config,
+    })),
+  };
+}
+
+const toBasisPoints = (share: number): number => Math.round(share * FULL_SHARE);
+
+/** The definition that a document was made from: `fromDefinitionDocument(toDefinitionDocument(x))` equals x. */
+export function fromDefinitionDocument(document: DefinitionDocument): Experiment {
+  const idOf = new Map(document.variants.map(({ name, variant_id }) => [name, variant_id]));
+  const { serving, layer, holdout } = document;
+  return {
+    experimentId: asExperimentId(document.experiment_id),
+    experimentKey: asExperimentKey(document.key),
+    iteration: document.iteration,
+    version: document.version,
+    name: document.name,
+    status: document.status,
+    serving: (serving.mode === 'all_to'
+      ? { mode: serving.mode, variantId: asVariantId(serving.variant_id ?? '') }
+      : { mode: serving.mode }) as Serving,
+    unitType: asUnitType(document.unit_type),
+    coverage: toBasisPoints(document.coverage),
+    exposure: document.exposure,
+    hypothesis: document.hypothesis,
+    owner: document.owner,
+    startsAt: document.starts_at,
+    endsAt: document.ends_at,
+    targeting: document.targeting,
+    layer: layer && {
+      layerId: asLayerId(layer.id),
+      start: toBasisPoints(layer.start),
+      end: toBasisPoints(layer.end),
+    },
+    holdout: holdout && { holdoutId: asHoldoutId(holdout.id), share: toBasisPoints(holdout.share) },
+    forcedVariants: Object.fromEntries(
+      Object.entries(document.forced_variants).map(([unitId, name]) => [unitId, (idOf.get(name) ?? name) as VariantId]),
+    ),
+    metrics: document.metrics,
+    ramp: document.ramp,
+    storeRequired: document.store_required,
+    variants: document.variants.map((variant) => ({
+      variantId: asVariantId(variant.variant_id),
+      name: variant.name,
+      allocation: toBasisPoints(variant.allocation),
+      isControl: variant.is_control,
       config: variant.config,
     })),
   };

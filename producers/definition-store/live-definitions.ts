@@ -1,4 +1,4 @@
-// All definitions in memory, ready to evaluate, and fresh: told by Postgres at once, checked every second, kept when Postgres is away.
+// All definitions in memory, ready to evaluate, and fresh: told by Postgres at once, checked every second, and by the topic while it is away.
 import { type CompiledExperiment, compileExperiment } from '#domain/experiment/compile-experiment.ts';
 import { type Experiment, isAnsweredUnasked } from '#domain/experiment/experiment.ts';
 import { holdsLayerRange } from '#domain/experiment/validate-experiment.ts';
@@ -33,6 +33,11 @@ export type LiveDefinitions = {
   refresh(): Promise<void>;
   /** As `refresh`, for questions that callers can ask as often as they like: calls share reads, no closer together than 200 ms. */
   lookAgain(): Promise<void>;
+  /**
+   * Takes over what the topic says when it is newer than what is in memory. Postgres has the last word: it is looked at again, and
+   * while it is away the topic's word holds.
+   */
+  take(definition: StoredDefinition): void;
   /** Whether the last look at Postgres succeeded, and how long ago the last good one was. */
   state(): { isFresh: boolean; ageSeconds: number };
   [Symbol.asyncDispose](): Promise<void>;
@@ -76,8 +81,8 @@ export function createDefinitionIndex(
 
 /**
  * States: *empty* until `start`; *fresh* while the last look at Postgres succeeded; *stale* while Postgres is away, with the last
- * definitions still served. The notification makes a change known within milliseconds; the look every `pollIntervalMs` covers lost
- * notifications and reconnects. `pool` lends one connection for listening.
+ * definitions, and newer ones from the topic, still served. The notification makes a change known within milliseconds; the look
+ * every `pollIntervalMs` covers lost notifications and reconnects. `pool` lends one connection for listening.
  */
 export function createLiveDefinitions(options: {
   pool: Pool;
@@ -87,8 +92,11 @@ export function createLiveDefinitions(options: {
 }): LiveDefinitions {
   const { pool, log } = options;
   const pollIntervalMs = options.pollIntervalMs ?? 1_000;
+  let definitions: readonly StoredDefinition[] = [];
   let index = createDefinitionIndex([], compileExperiment);
   let fingerprint = '';
+  /** How many definitions the topic has told before Postgres. */
+  let takenCount = 0;
   let isFresh = false;
   let freshAtMs = 0;
   let stopped = false;
@@ -110,6 +118,17 @@ export function createLiveDefinitions(options: {
     }
   };
 
+  const put = (next: readonly StoredDefinition[]): void => {
+    const previous = index;
+    definitions = next;
+    index = createDefinitionIndex(next, (experiment) => {
+      const known = previous.byId.get(experiment.experimentId);
+      const isSame = known !== undefined && known.experiment.version === experiment.version;
+      return isSame ? known.compiled : tryToCompile(experiment);
+    });
+    options.onChange?.(index);
+  };
+
   const load = async (): Promise<void> => {
     // Read before the definitions: a change in between makes the next look load again, and never hides one.
     const seen = await pool.query<{ fingerprint: string }>(
@@ -117,14 +136,15 @@ export function createLiveDefinitions(options: {
     );
     const next = seen.rows[0]?.fingerprint ?? '';
     if (next !== fingerprint || freshAtMs === 0) {
-      const previous = index;
-      index = createDefinitionIndex(await listDefinitions(pool), (experiment) => {
-        const known = previous.byId.get(experiment.experimentId);
-        const isSame = known !== undefined && known.experiment.version === experiment.version;
-        return isSame ? known.compiled : tryToCompile(experiment);
-      });
+      let stored: readonly StoredDefinition[];
+      let takenBefore: number;
+      do {
+        takenBefore = takenCount;
+        stored = await listDefinitions(pool);
+        // What the topic told meanwhile this read may not see; the next one does.
+      } while (takenCount !== takenBefore);
+      put(stored);
       fingerprint = next;
-      options.onChange?.(index);
     }
     if (!isFresh && freshAtMs > 0) log.info('definitions are fresh again');
     isFresh = true;
@@ -198,6 +218,20 @@ export function createLiveDefinitions(options: {
     current: () => index,
     refresh,
     lookAgain,
+    take: (definition) => {
+      const { experimentId, version } = definition.experiment;
+      const isSame = (other: StoredDefinition): boolean => other.experiment.experimentId === experimentId;
+      const known = definitions.find(isSame);
+      if (known !== undefined && known.experiment.version >= version) return;
+      takenCount += 1;
+      fingerprint = '';
+      put(
+        known === undefined
+          ? [...definitions, definition]
+          : definitions.map((other) => (isSame(other) ? definition : other)),
+      );
+      void follow();
+    },
     state: () => ({
       isFresh,
       ageSeconds: freshAtMs === 0 ? Number.POSITIVE_INFINITY : (Date.now() - freshAtMs) / 1_000,
