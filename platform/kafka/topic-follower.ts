@@ -32,14 +32,13 @@ export function followTopic(options: {
   let isFailing = false;
 
   const followUntilFailure = async (): Promise<void> => {
-    const member = createKafkajsConsumer({ kafka, groupId, topic });
+    const member = createKafkajsConsumer({ kafka, groupId, topic, sessionTimeoutMs: 30_000 });
     const failed = Promise.withResolvers<void>();
     try {
       const started = member.start({
         assigned: (partitions) => {
           for (const partition of partitions) {
-            const next = nextOffsets.get(partition);
-            if (next !== undefined) member.seek(partition, next);
+            member.seek(partition, nextOffsets.get(partition) ?? 0n);
             member.resume(partition);
           }
           if (isFailing) log.info({ topic }, 'a topic is followed again');
