@@ -7,6 +7,7 @@ import { createDefinitionOutbox } from '#producers/assignment-publisher/definiti
 import { startOutboxRelay } from '#producers/assignment-publisher/outbox-relay.ts';
 import { createRelayMetrics } from '#producers/assignment-publisher/relay-metrics.ts';
 import { applyLifecycleCommand } from '#producers/definition-store/change-definition.ts';
+import { createModelCheck } from '#producers/definition-store/model-check.ts';
 import {
   addApiKey,
   definitionOf,
@@ -98,7 +99,12 @@ test('a change that it cannot read from Postgres comes by the topic, and Postgre
     const { body } = await service.call('GET', '/readyz');
     return (body as { postgres: string }).postgres === 'away';
   });
-  const target = { keyOrId: 'followed', author: { actor: 'test', reason: 'test' }, field: 'serving' };
+  const target = {
+    keyOrId: 'followed',
+    author: { actor: 'test', reason: 'test' },
+    field: 'serving',
+    checkModels: createModelCheck(null),
+  };
   const run = (expectedVersion: number, kind: 'rollback' | 'restore') =>
     inTransaction(database.pool, (tx) =>
       applyLifecycleCommand(tx, { ...target, expectedVersion, commandFor: () => ({ kind }) }),

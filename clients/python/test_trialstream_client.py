@@ -249,6 +249,16 @@ class DecisionsTest(ClientTest):
         again = client.evaluate("stored", UNIT)
         self.assertEqual((again.variant_id, again.origin), (TREATMENT, "sticky"))
 
+    def test_without_keys_all_experiments_that_enroll_or_deliver_are_decided(self) -> None:
+        client = self.local(
+            definition(key="running"),
+            definition(key="won", status="completed", serving={"mode": "all_to", "variant_id": CONTROL}),
+            definition(key="over", status="completed", serving={"mode": "off"}),
+            definition(key="of others", unit_type="device"),
+        )
+        reasons = {key: decision.reason for key, decision in client.assign_all(UNIT).items()}
+        self.assertEqual(reasons, {"running": "assigned", "won": "all-to"})
+
     def test_a_condition_that_python_cannot_evaluate_exactly_is_left_to_the_service(self) -> None:
         service = self.serve(
             lambda request, _index: (

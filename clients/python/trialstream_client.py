@@ -713,6 +713,12 @@ def _compile_experiment(definition: JsonObject) -> _Experiment:
     )
 
 
+def _is_answered_unasked(experiment: _Experiment) -> bool:
+    """Pausing and completing must not take from units what they get."""
+    delivers = experiment.status == "completed" and experiment.serving_mode != "off"
+    return experiment.status in ("running", "paused") or delivers
+
+
 def _closed_reason(experiment: _Experiment, now_ms: float) -> str | None:
     if experiment.status != "running":
         return experiment.status
@@ -822,11 +828,11 @@ class _LocalEvaluation:
         self._by_key = by_key
 
     def keys_of(self, unit_type: str) -> list[str]:
-        """The experiments that are running for units of a type."""
+        """The experiments of a unit type that enroll or deliver."""
         return [
             key
             for key, experiment in self._by_key.items()
-            if experiment.unit_type == unit_type and experiment.status == "running"
+            if experiment.unit_type == unit_type and _is_answered_unasked(experiment)
         ]
 
     def evaluate(self, key: str, unit: Unit) -> tuple[Decision, bool]:
@@ -1306,7 +1312,7 @@ class TrialstreamClient:
         return self.assign_all(unit, [experiment_key])[experiment_key]
 
     def assign_all(self, unit: Unit, experiment_keys: Sequence[str] | None = None) -> dict[str, Decision]:
-        """As `assign` for several experiments, or all that run for the unit type, with one request at most."""
+        """As `assign` for several experiments, or all that enroll or deliver to the unit type, with one request at most."""
         decisions: dict[str, Decision] = {}
         open_keys = None if experiment_keys is None else list(experiment_keys)
         # Until definitions are here, the service is asked: that is quicker than to wait for them.
