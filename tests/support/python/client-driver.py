@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "clients" / "python"))
-from trialstream_client import Decision, TrialstreamClient, Unit  # noqa: E402
+from trialstream_client import Decision, TrialstreamClient, Unit
 
 
 def main() -> None:
