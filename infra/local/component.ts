@@ -11,6 +11,9 @@ export type Credentials = {
   readonly mlflowPassword: string;
 };
 
+/** A further door of the broker that tells clients to come back by another port: what stands between can then see and hold them. */
+export type KafkaListener = { readonly port: number; readonly advertisedPort: number };
+
 /** What a component may use: its own folder and ports, and those of the others. */
 export type ComponentContext = {
   readonly localDir: string;
@@ -18,6 +21,7 @@ export type ComponentContext = {
   readonly dataDir: string;
   readonly logDir: string;
   readonly ports: Readonly<Record<string, number>>;
+  readonly kafkaListeners?: readonly KafkaListener[];
   readonly credentials: Credentials;
   readonly onProgress: (text: string) => void;
   /** Java and the folders of jars; fetched on first use. */

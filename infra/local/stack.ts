@@ -1,7 +1,7 @@
 // Starts the local stack as children of this process, gives handles to each component, and leaves nothing behind.
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Component, ComponentContext, Profile } from './component.ts';
+import type { Component, ComponentContext, KafkaListener, Profile } from './component.ts';
 import { type PerComponent, type StackEndpoints, selectComponents } from './components.ts';
 import { readOrMakeCredentials } from './credentials.ts';
 import { ensureJavaArtifacts, type JavaArtifacts } from './java-artifacts.ts';
@@ -23,6 +23,8 @@ export type LocalStackOptions = {
   readonly localDir: string;
   /** default: the well-known ports where free. free: any free ones. Or ports by name, refused when taken; those not named are any free ones. */
   readonly ports?: 'default' | 'free' | Readonly<Record<string, number>>;
+  /** Further listeners of the broker, for tests that stand between it and its clients. */
+  readonly kafkaListeners?: readonly KafkaListener[];
   /** Components beyond those that always run. */
   readonly profiles?: readonly Profile[];
   /** Lines for a person who waits. */
@@ -84,6 +86,7 @@ async function startComponents(
     dataDir: join(localDir, name),
     logDir,
     ports,
+    ...(options.kafkaListeners === undefined ? {} : { kafkaListeners: options.kafkaListeners }),
     credentials,
     onProgress,
     java: () => (java ??= ensureJavaArtifacts(onProgress)),

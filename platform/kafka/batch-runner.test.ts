@@ -12,7 +12,10 @@ import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
 
 const quietPool = {
-  connect: async () => ({ query: async () => ({ rows: [], rowCount: 0 }), release: () => undefined }),
+  connect: async () => ({
+    query: async (command: string) => ({ command, rows: [], rowCount: 0 }),
+    release: () => undefined,
+  }),
 } as unknown as Pool;
 
 function setUp(

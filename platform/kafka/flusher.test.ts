@@ -38,7 +38,7 @@ const loggingPool = (log: string[]): Pool =>
     connect: async () => ({
       query: async (sql: string) => {
         log.push(sql.toLowerCase());
-        return { rows: [], rowCount: 0 };
+        return { command: sql, rows: [], rowCount: 0 };
       },
       release: () => undefined,
     }),

@@ -1,6 +1,6 @@
 // An idempotent producer: a resolved send is on Kafka with acks=all, in order per key.
 import kafkajs, { type Kafka, type Producer } from 'kafkajs';
-import { classifyError, FatalError, RetryableError } from '#platform/errors.ts';
+import { FatalError, RetryableError } from '#platform/errors.ts';
 
 export type OutgoingRecord = {
   /** Null only when a record without a key is sent on as it was. */
@@ -11,7 +11,7 @@ export type OutgoingRecord = {
 
 export type RecordProducer = {
   /**
-   * Writes the records of one topic and resolves when all in-sync replicas have them.
+   * Writes the records of one topic and resolves when all in-sync replicas have them. One send at a time: others wait for it.
    * @throws RetryableError when Kafka did not acknowledge: the records may or may not be there.
    * @throws FatalError when they can never be written, for example because the topic does not exist.
    */
@@ -19,14 +19,6 @@ export type RecordProducer = {
   disconnect(): Promise<void>;
 };
 
-/** Codes after which an idempotent producer's sequence numbers are lost: only a new producer can go on. */
-const brokenSequenceTypes = new Set([
-  'OUT_OF_ORDER_SEQUENCE_NUMBER',
-  'UNKNOWN_PRODUCER_ID',
-  'INVALID_PRODUCER_EPOCH',
-  'INVALID_PRODUCER_ID_MAPPING',
-  'PRODUCER_FENCED',
-]);
 const hopelessTypes = new Set([
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',
@@ -35,7 +27,11 @@ const hopelessTypes = new Set([
   'INVALID_RECORD',
 ]);
 
-/** Connects lazily and replaces itself after an error that breaks its sequence. Partitioner: Kafka's murmur2. */
+/**
+ * Connects lazily and replaces itself after every failure. A request that was written and not acknowledged has used up its sequence
+ * numbers; kafkajs would give the same numbers to the next records, and the broker would acknowledge those as a repetition without
+ * writing them. So nothing follows a failure under the same producer id. Partitioner: Kafka's murmur2.
+ */
 export function createRecordProducer(options: {
   kafka: Kafka;
   compression?: 'none' | 'gzip' | 'zstd';
@@ -64,43 +60,47 @@ export function createRecordProducer(options: {
     await broken.then((producer) => producer.disconnect()).catch(() => undefined);
   };
 
-  return {
-    send: async (topic, records) => {
-      if (records.length === 0) return;
-      current ??= connect();
-      const mine = current;
-      try {
-        const producer = await mine;
-        await producer.send({
-          topic,
-          acks: -1,
-          compression,
-          messages: records.map((record) => ({
-            key: record.key,
-            value: record.value,
-            ...(record.headers === undefined ? {} : { headers: { ...record.headers } }),
-          })),
-        });
-      } catch (error) {
-        const inner = (error as { cause?: unknown }).cause ?? error;
-        const type = (inner as { type?: string }).type ?? '';
-        if (hopelessTypes.has(type))
-          throw new FatalError(`Kafka refuses the records for ${topic}: ${type}`, {
-            code: 'record-rejected',
-            cause: error,
-          });
-        if (brokenSequenceTypes.has(type) || classifyError(inner) !== 'retryable') await drop(mine);
-        throw new RetryableError(`Kafka did not acknowledge records for ${topic}`, {
-          code: 'dependency-unavailable',
+  const sendNow = async (topic: string, records: readonly OutgoingRecord[]): Promise<void> => {
+    current ??= connect();
+    const mine = current;
+    try {
+      const producer = await mine;
+      await producer.send({
+        topic,
+        acks: -1,
+        compression,
+        messages: records.map((record) => ({
+          key: record.key,
+          value: record.value,
+          ...(record.headers === undefined ? {} : { headers: { ...record.headers } }),
+        })),
+      });
+    } catch (error) {
+      await drop(mine);
+      const inner = (error as { cause?: unknown }).cause ?? error;
+      const type = (inner as { type?: string }).type ?? '';
+      if (hopelessTypes.has(type))
+        throw new FatalError(`Kafka refuses the records for ${topic}: ${type}`, {
+          code: 'record-rejected',
           cause: error,
         });
-      }
+      throw new RetryableError(`Kafka did not acknowledge records for ${topic}`, {
+        code: 'dependency-unavailable',
+        cause: error,
+      });
+    }
+  };
+
+  let before: Promise<unknown> = Promise.resolve();
+  return {
+    send: (topic, records) => {
+      if (records.length === 0) return Promise.resolve();
+      const mine = before.then(() => sendNow(topic, records));
+      before = mine.catch(() => undefined);
+      return mine;
     },
     disconnect: async () => {
-      if (current === undefined) return;
-      const last = current;
-      current = undefined;
-      await last.then((producer) => producer.disconnect()).catch(() => undefined);
+      if (current !== undefined) await drop(current);
     },
   };
 }

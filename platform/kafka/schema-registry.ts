@@ -1,7 +1,7 @@
 // The schema registry: registration at deploy time, ids for writers, schemas by id for readers.
 import { COMPATIBILITY, SchemaRegistry as ConfluentRegistry, SchemaType } from '@kafkajs/confluent-schema-registry';
 import type avro from 'avsc';
-import { classifyError, FatalError, RetryableError } from '#platform/errors.ts';
+import { FatalError, RetryableError } from '#platform/errors.ts';
 
 export type AvroSchema = avro.Schema;
 export type Compatibility = 'BACKWARD_TRANSITIVE' | 'FULL_TRANSITIVE';
@@ -22,6 +22,14 @@ function statusOf(error: unknown): number | undefined {
   return candidate.status ?? candidate.response?.().status?.();
 }
 
+/**
+ * The client calls every failure of the network an answer with status 400, and puts its text where the body would be. A registry that
+ * refuses says why in a field of its own, which the client then shows instead of the status.
+ */
+function isNoAnswer(error: unknown): boolean {
+  return statusOf(error) === 400 && (error as Error).message.includes('Error, status 400: ');
+}
+
 function asRegistryError(action: string, error: unknown): Error {
   const status = statusOf(error);
   if (status === 409) {
@@ -30,7 +38,7 @@ function asRegistryError(action: string, error: unknown): Error {
       cause: error,
     });
   }
-  if (status === undefined || status >= 500 || status === 429 || classifyError(error) === 'retryable') {
+  if (status === undefined || status >= 500 || status === 429 || isNoAnswer(error)) {
     return new RetryableError(`${action}: the schema registry does not answer`, {
       code: 'dependency-unavailable',
       cause: error,
@@ -39,9 +47,18 @@ function asRegistryError(action: string, error: unknown): Error {
   return new FatalError(`${action}: the schema registry answered ${status}`, { code: 'schema-unknown', cause: error });
 }
 
-export function createSchemaRegistry(options: { url: string }): SchemaRegistry {
+type Middleware = NonNullable<ConstructorParameters<typeof ConfluentRegistry>[0]['middlewares']>[number];
+
+/** The client has no deadline of its own. */
+const withDeadline =
+  (timeoutMs: number): Middleware =>
+  () => ({ request: async (request) => request.enhance({ timeout: timeoutMs }) });
+
+/** `timeoutMs`: longest wait for one answer; a request that has none is tried two more times. */
+export function createSchemaRegistry(options: { url: string; timeoutMs?: number }): SchemaRegistry {
   const client = new ConfluentRegistry({
     host: options.url,
+    middlewares: [withDeadline(options.timeoutMs ?? 5_000)],
     retry: { retries: 2, initialRetryTimeInSecs: 0.1, maxRetryTimeInSecs: 2 },
   });
   const confluent = (schema: AvroSchema): { type: SchemaType.AVRO; schema: string } => ({

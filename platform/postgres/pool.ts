@@ -1,6 +1,7 @@
 // Postgres connections: one way to open a pool, with UTC sessions, bounded waits and dates kept as text.
 import pg from 'pg';
 import { createPool as createSlonikPool, type DatabasePool } from 'slonik';
+import { FatalError } from '#platform/errors.ts';
 
 export type Pool = pg.Pool;
 export type PoolClient = pg.PoolClient;
@@ -46,6 +47,9 @@ export function createPostgresPool(options: PoolOptions): Pool {
     options: `-c TimeZone=UTC -c statement_timeout=${statementTimeoutMs} -c lock_timeout=${Math.min(statementTimeoutMs, 30_000)} -c idle_in_transaction_session_timeout=${idleInTransactionTimeoutMs}`,
   });
   pool.on('error', (error) => options.onIdleError?.(error));
+  // The pool watches idle connections only, and an error nobody listens to ends the process. Whoever holds the connection gets the
+  // error by the query that runs, or by the next one.
+  pool.on('connect', (client) => void client.on('error', () => undefined));
   return pool;
 }
 
@@ -56,7 +60,9 @@ export async function inTransaction<T>(pool: Pool, work: (tx: PoolClient) => Pro
   try {
     await tx.query('BEGIN');
     const result = await work(tx);
-    await tx.query('COMMIT');
+    const { command } = await tx.query('COMMIT');
+    // A transaction with a failed statement ends in a rollback that looks like a success.
+    if (command !== 'COMMIT') throw new FatalError(`Postgres answered COMMIT with ${command}`, { code: 'unexpected' });
     return result;
   } catch (error) {
     try {

@@ -41,8 +41,7 @@ type RelayDeps = {
   outbox: Outbox;
   /** Holds one connection while this process has the lock. */
   pool: Pool;
-  /** This relay's own: after a failure it is replaced, which must not disturb anybody else's records. */
-  producer: Pick<RecordProducer, 'send' | 'disconnect'>;
+  producer: Pick<RecordProducer, 'send'>;
   log: Logger;
   metrics: RelayMetrics;
   /** Shown in exp.outbox_relays. */
@@ -125,10 +124,7 @@ export function startOutboxRelay(deps: RelayDeps): OutboxRelay {
         if (published < config.batchRecords) await rest(config.idleMs);
       } catch (error) {
         if (!(error instanceof RetryableError)) throw error;
-        // Kafka or the registry is away: the rows wait, and this process stays the one that publishes them. The next batch
-        // may hold other records, and after an unanswered send the broker could take them for a repetition of the
-        // old ones, by their sequence numbers: so it goes out under a new producer id.
-        await producer.disconnect();
+        // Kafka or the registry is away: the rows wait, and this process stays the one that publishes them.
         metrics.failures.inc({ relay: outbox.relay });
         log.warn({ cause: describeError(error), backoffMs }, 'outbox rows wait');
         await waitQuietly(backoffMs);

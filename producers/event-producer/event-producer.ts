@@ -116,10 +116,6 @@ export async function createEventProducer(options: EventProducerOptions): Promis
         if (classifyError(error) === 'fatal') log.error({ topic, cause: describeError(error) }, 'Kafka refuses events');
         else if (!failing) log.warn({ topic, cause: describeError(error) }, 'Kafka does not acknowledge events');
         failing = true;
-        // A request that was written but not acknowledged has used up its sequence numbers. kafkajs would give the same numbers
-        // to the next records, and the broker would acknowledge those as duplicates without writing them: only a new producer
-        // id is safe after any failure.
-        await records.disconnect();
         throw error;
       }
       observe('acknowledged');

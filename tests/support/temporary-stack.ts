@@ -2,13 +2,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LocalStack, startLocalStack } from '#infra/local/stack.ts';
+import { type LocalStack, type LocalStackOptions, startLocalStack } from '#infra/local/stack.ts';
 import { removeStackData } from '#infra/local/stack-data.ts';
 
 /** Starts it on free ports; `stop()`, or the end of `await using`, removes its data too. A failed start keeps its logs. */
-export async function startTemporaryStack(onProgress: (text: string) => void = () => {}): Promise<LocalStack> {
+export async function startTemporaryStack(
+  onProgress: (text: string) => void = () => {},
+  options: Pick<LocalStackOptions, 'kafkaListeners' | 'onUnexpectedEnd'> = {},
+): Promise<LocalStack> {
   const localDir = await mkdtemp(join(tmpdir(), 'trialstream-test-'));
-  const stack = await startLocalStack({ localDir, ports: 'free', onProgress });
+  const stack = await startLocalStack({ localDir, ports: 'free', onProgress, ...options });
   const stop = async () => {
     await stack.stop();
     await removeStackData(localDir);

@@ -85,15 +85,23 @@ const brokerAddress = (context: ComponentContext) => `${loopback}:${getPort(cont
 function brokerSettings(context: ComponentContext, logsDir: string): Record<string, string | number | boolean> {
   const broker = brokerAddress(context);
   const controller = `${loopback}:${getPort(context, 'kafkaController')}`;
+  const further = (context.kafkaListeners ?? []).map(({ port, advertisedPort }, index) => ({
+    name: `FURTHER${index + 1}`,
+    own: `FURTHER${index + 1}://${loopback}:${port}`,
+    advertised: `FURTHER${index + 1}://${loopback}:${advertisedPort}`,
+  }));
   return {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@${controller}`,
     'controller.listener.names': 'CONTROLLER',
-    listeners: `PLAINTEXT://${broker},CONTROLLER://${controller}`,
-    'advertised.listeners': `PLAINTEXT://${broker}`,
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: [`PLAINTEXT://${broker}`, `CONTROLLER://${controller}`, ...further.map(({ own }) => own)].join(','),
+    'advertised.listeners': [`PLAINTEXT://${broker}`, ...further.map(({ advertised }) => advertised)].join(','),
+    'listener.security.protocol.map': ['PLAINTEXT', 'CONTROLLER', ...further.map(({ name }) => name)]
+      .map((name) => `${name}:PLAINTEXT`)
+      .join(','),
     'inter.broker.listener.name': 'PLAINTEXT',
+    ...Object.fromEntries(further.map(({ name }) => [`listener.name.${name.toLowerCase()}.num.network.threads`, 1])),
     'log.dirs': logsDir,
     // A mistyped topic is an error, not a new topic.
     'auto.create.topics.enable': false,
