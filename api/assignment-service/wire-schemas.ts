@@ -207,6 +207,7 @@ export const experimentSchema = Type.Object({
   holdout: nullableObject,
   forced_variants: anyObject,
   metrics: anyObject,
+  analysis: anyObject,
   ramp: nullableObject,
   store_required: Type.Boolean(),
   variants: Type.Array(

@@ -6,20 +6,13 @@ import type { Experiment, Serving, Variant } from '#domain/experiment/experiment
 import { asExperimentKey, asHoldoutId, asLayerId, asUnitType, asVariantId } from '#domain/experiment/ids.ts';
 import { validateExperiment } from '#domain/experiment/validate-experiment.ts';
 import type { Condition, JsonObject } from '#domain/targeting/condition.ts';
+import { analysisBodySchema } from './analysis-body.ts';
 import { resolvePolicyVersion } from './policy.ts';
+import { closed, oneOfTexts, share, shortText, storableTextFormat } from './schema-parts.ts';
 
-/** Formats that a validator of these schemas has to know besides those of JSON Schema. */
-export const storableTextFormat = 'storable-text';
+export { oneOfTexts, storableTextFormat } from './schema-parts.ts';
 
-const closed = { additionalProperties: false } as const;
-const shortText = (description: string) =>
-  Type.String({ minLength: 1, maxLength: 256, format: storableTextFormat, description });
-const share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description });
 const time = (description: string) => Type.Union([Type.String({ format: 'date-time' }), Type.Null()], { description });
-
-/** One of a few texts, with an error message that lists them. */
-export const oneOfTexts = <const T extends readonly string[]>(texts: T, description?: string) =>
-  Type.Unsafe<T[number]>({ type: 'string', enum: texts, ...(description === undefined ? {} : { description }) });
 
 export const variantConfigSchema = Type.Object(
   {
@@ -79,8 +72,19 @@ export const definitionBodySchema = Type.Object(
               Type.Object(
                 {
                   metric: shortText('Metric'),
-                  direction: oneOfTexts(['increase', 'decrease'], 'The direction that is harmful'),
-                  bound: Type.Number(),
+                  direction: Type.Optional(
+                    oneOfTexts(
+                      ['increase', 'decrease'],
+                      "The direction that is harmful; that of the metric's definition when absent",
+                    ),
+                  ),
+                  bound: Type.Optional(
+                    Type.Number({
+                      minimum: 0,
+                      description:
+                        'The largest harm that is accepted, on the scale of the metric; that of its definition',
+                    }),
+                  ),
                 },
                 closed,
               ),
@@ -91,6 +95,7 @@ export const definitionBodySchema = Type.Object(
         closed,
       ),
     ),
+    analysis: Type.Optional(analysisBodySchema),
     ramp: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
     variants: Type.Array(
       Type.Object(
@@ -221,6 +226,7 @@ export function parseDefinition(body: DefinitionBody, defaults: DefinitionDefaul
     hypothesis: body.hypothesis ?? null,
     owner: body.owner ?? null,
     metrics: body.metrics ?? {},
+    analysis: body.analysis ?? {},
     ramp: (body.ramp ?? null) as JsonObject | null,
   };
   // Of a field that could not be read, validation would only complain about what stands in for it.

@@ -10,7 +10,7 @@ export function toExperimentEntry(
   experiment: Experiment,
   nameOfVersion: (policyVersionId: string) => string,
 ): ExperimentEntry {
-  const { layer, holdout, hypothesis, owner, startsAt, endsAt, targeting, ramp, metrics } = experiment;
+  const { layer, holdout, hypothesis, owner, startsAt, endsAt, targeting, ramp, metrics, analysis } = experiment;
   const variantNames = new Map<string, string>(experiment.variants.map(({ variantId, name }) => [variantId, name]));
   const forced = Object.entries(experiment.forcedVariants).map(([unitId, id]) => [unitId, variantNames.get(id) ?? id]);
   const entry = {
@@ -30,6 +30,7 @@ export function toExperimentEntry(
     holdout: holdout ? { id: holdout.holdoutId, share: holdout.share / FULL_SHARE } : undefined,
     forced_variants: forced.length === 0 ? undefined : Object.fromEntries(forced),
     metrics: Object.keys(metrics).length === 0 ? undefined : metrics,
+    analysis: Object.keys(analysis).length === 0 ? undefined : analysis,
     ramp: ramp ?? undefined,
     variants: experiment.variants.map(({ name, allocation, isControl, config }) => {
       const policyVersionId = policyVersionIdIn(config);

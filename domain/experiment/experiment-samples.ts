@@ -35,6 +35,7 @@ export function sampleExperiment(overrides: Partial<Experiment> = {}): Experimen
     hypothesis: null,
     owner: null,
     metrics: {},
+    analysis: {},
     ramp: null,
     ...overrides,
   };

@@ -53,15 +53,32 @@ export type ServedExperiment = {
 
 export type Guardrail = {
   readonly metric: string;
-  /** The direction that is harmful. */
-  readonly direction: 'increase' | 'decrease';
-  readonly bound: number;
+  /** The direction that is harmful; that of the metric's definition when absent. */
+  readonly direction?: 'increase' | 'decrease';
+  /** The largest harm that is accepted, on the scale of the metric; that of its definition when absent. */
+  readonly bound?: number;
 };
 
 export type ExperimentMetrics = {
   readonly primary?: string;
   readonly secondary?: readonly string[];
   readonly guardrails?: readonly Guardrail[];
+};
+
+/** How results are computed and decided; what is absent has the default of domain/results/analysis-settings.ts. */
+export type ExperimentAnalysis = {
+  readonly test?: 'sequential' | 'fixed';
+  readonly alpha?: number;
+  readonly tuning_units?: number;
+  readonly planned_units?: number;
+  readonly power?: number;
+  readonly correction?: string;
+  readonly covariate_days?: number;
+  readonly sample_ratio_alpha?: number;
+  readonly guardrail_alpha?: number;
+  readonly guardrail_units?: number;
+  readonly segments?: readonly string[];
+  readonly prior?: { readonly mean: number; readonly deviation: number };
 };
 
 export type Experiment = ServedExperiment & {
@@ -71,6 +88,7 @@ export type Experiment = ServedExperiment & {
   readonly hypothesis: string | null;
   readonly owner: string | null;
   readonly metrics: ExperimentMetrics;
+  readonly analysis: ExperimentAnalysis;
   /** Plan of coverage steps; carried out by the ramp worker, never by evaluation. */
   readonly ramp: JsonObject | null;
 };

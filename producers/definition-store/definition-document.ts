@@ -45,6 +45,7 @@ export function toDefinitionDocument(experiment: Experiment) {
       ]),
     ),
     metrics: experiment.metrics,
+    analysis: experiment.analysis,
     ramp: experiment.ramp,
     store_required: experiment.storeRequired,
     variants: experiment.variants.map((variant) => ({

@@ -1,5 +1,11 @@
 // Definitions in exp.experiments and exp.variants: reading them, and the mapping between rows and Experiment.
-import type { Experiment, ExperimentMetrics, Serving, Variant } from '#domain/experiment/experiment.ts';
+import type {
+  Experiment,
+  ExperimentAnalysis,
+  ExperimentMetrics,
+  Serving,
+  Variant,
+} from '#domain/experiment/experiment.ts';
 import {
   asExperimentId,
   asExperimentKey,
@@ -44,6 +50,7 @@ type ExperimentRow = {
   holdout: { holdout_id: string; share: number } | null;
   forced_variants: Record<string, string>;
   metrics: ExperimentMetrics;
+  analysis: ExperimentAnalysis;
   ramp: JsonObject | null;
   store_required: boolean;
   updated_at: Date;
@@ -52,7 +59,7 @@ type ExperimentRow = {
 
 const selectExperiments = `SELECT x.id, x.key, x.name, x.iteration, x.version, x.status, x.serving, x.serving_variant_id, x.unit_type,
     x.coverage, x.exposure, x.hypothesis, x.owner, x.starts_at, x.ends_at, x.targeting, x.layer, x.holdout, x.forced_variants,
-    x.metrics, x.ramp, x.store_required, x.updated_at,
+    x.metrics, x.analysis, x.ramp, x.store_required, x.updated_at,
     coalesce((SELECT jsonb_agg(jsonb_build_object('id', v.id, 'name', v.name, 'allocation', v.allocation, 'config', v.config,
         'is_control', v.is_control) ORDER BY v.position) FROM exp.variants v WHERE v.experiment_id = x.id), '[]') AS variants
   FROM exp.experiments x`;
@@ -98,6 +105,7 @@ function fromExperimentRow(row: ExperimentRow): StoredDefinition {
       hypothesis: row.hypothesis,
       owner: row.owner,
       metrics: row.metrics,
+      analysis: row.analysis,
       ramp: row.ramp,
     },
   };
@@ -129,6 +137,7 @@ export function toExperimentColumns(experiment: Experiment): unknown[] {
     json(holdout && { holdout_id: holdout.holdoutId, share: holdout.share }),
     json(experiment.forcedVariants),
     json(experiment.metrics),
+    json(experiment.analysis),
     json(experiment.ramp),
     experiment.storeRequired,
   ];
@@ -155,6 +164,7 @@ export const experimentColumns = [
   'holdout',
   'forced_variants',
   'metrics',
+  'analysis',
   'ramp',
   'store_required',
 ] as const;

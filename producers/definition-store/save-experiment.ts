@@ -9,7 +9,7 @@ export const definitionsChannel = 'exp_definitions';
 
 export type ChangeAuthor = { readonly actor: string; readonly reason: string };
 
-const jsonColumns = new Set(['targeting', 'layer', 'holdout', 'forced_variants', 'metrics', 'ramp']);
+const jsonColumns = new Set(['targeting', 'layer', 'holdout', 'forced_variants', 'metrics', 'analysis', 'ramp']);
 const placeholders = experimentColumns.map(
   (column, index) => `$${index + 1}${jsonColumns.has(column) ? '::jsonb' : ''}`,
 );
