@@ -14,6 +14,7 @@ COPY schemas ./schemas
 COPY domain ./domain
 COPY platform ./platform
 COPY producers ./producers
+COPY analytics ./analytics
 COPY api ./api
 COPY consumers ./consumers
 COPY workers ./workers

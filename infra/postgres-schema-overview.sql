@@ -90,6 +90,7 @@ CREATE TABLE exp.experiments (
   store_required     boolean NOT NULL,
   created_at         timestamptz NOT NULL,
   updated_at         timestamptz NOT NULL,
+  analysis           jsonb NOT NULL, -- Test, error rates, planned size, covariate, segments; what is absent has its default
   PRIMARY KEY (id)
 );
 
@@ -120,7 +121,7 @@ CREATE TABLE exp.variants (
 );
 
 -- First writer wins; rows are never updated, and deleted only when a unit is erased.
--- Written by: assignment_service, operator. Read by: analyst, assignment_service, operator, postgres_sink.
+-- Written by: assignment_service, operator. Read by: analyst, assignment_service, metrics_aggregator, operator, postgres_sink.
 -- FOREIGN KEY (experiment_id, variant_id) REFERENCES exp.variants(experiment_id, id)
 CREATE TABLE exp.assignments (
   experiment_id      uuid NOT NULL,
@@ -174,7 +175,7 @@ CREATE TABLE exp.erasures (
   PRIMARY KEY (unit_hash)
 );
 
--- Written by: operator, postgres_sink. Read by: analyst, operator, postgres_sink.
+-- Written by: operator, postgres_sink. Read by: analyst, assignment_service, operator, postgres_sink.
 CREATE TABLE exp.events (
   event_date                date NOT NULL,
   event_id                  uuid NOT NULL,
@@ -233,17 +234,19 @@ CREATE TABLE exp.metric_aggregate_bins (
 );
 
 -- Earliest exposure of a unit to a variant; a unit with two rows met two variants and is excluded from results.
--- Written by: metrics_aggregator, operator. Read by: analyst, metrics_aggregator, operator.
+-- Written by: metrics_aggregator, operator. Read by: analyst, assignment_service, metrics_aggregator, operator.
 CREATE TABLE exp.first_exposures (
-  experiment_id    uuid NOT NULL,
-  unit_id          text NOT NULL,
-  variant_id       uuid NOT NULL,
-  first_exposed_at timestamptz NOT NULL,
+  experiment_id       uuid NOT NULL,
+  unit_id             text NOT NULL,
+  variant_id          uuid NOT NULL,
+  first_exposed_at    timestamptz NOT NULL,
+  assigned_variant_id uuid, -- The stored assignment, which never changes, as the aggregator found it; null: there was none yet, or the unit is erased. Read exp.v_exposed_units
+  assigned_at         timestamptz,
   PRIMARY KEY (experiment_id, unit_id, variant_id)
 );
 
 -- Per unit: events at or after its first exposure to the variant.
--- Written by: metrics_aggregator, operator. Read by: analyst, metrics_aggregator, operator.
+-- Written by: metrics_aggregator, operator. Read by: analyst, assignment_service, metrics_aggregator, operator.
 CREATE TABLE exp.unit_metrics (
   experiment_id uuid NOT NULL,
   variant_id    uuid NOT NULL,
@@ -270,7 +273,7 @@ CREATE TABLE exp.unit_pending_metrics (
 );
 
 -- Per unit and UTC day, independent of experiments: covariates for variance reduction.
--- Written by: metrics_aggregator, operator. Read by: analyst, metrics_aggregator, operator.
+-- Written by: metrics_aggregator, operator. Read by: analyst, assignment_service, metrics_aggregator, operator.
 CREATE TABLE exp.unit_daily_metrics (
   unit_type   text NOT NULL,
   unit_id     text NOT NULL,
@@ -310,7 +313,6 @@ CREATE TABLE exp.archive_manifest (
   superseded_by       bigint, -- The compacted file that holds the rows of this one; its offset range stays on record here
   superseded_at       timestamptz,
   object_removed_at   timestamptz, -- When the object of a superseded row was deleted: after the time that readers may take
-  erasures_applied_at timestamptz, -- Units erased before this time are in the object under their pseudonyms; when null, those erased before committed_at
   PRIMARY KEY (id)
 );
 
@@ -499,14 +501,14 @@ CREATE TABLE exp.dead_letter_actions (
   PRIMARY KEY (group_id, source_topic, source_partition, source_offset)
 );
 
--- Days that retention took from exp.events; the archive has them. Their aggregates can no more be recounted.
--- Written by: nobody but the owner. Read by: analyst, operator.
-CREATE TABLE exp.dropped_event_days (
-  event_date  date NOT NULL,
-  event_count bigint NOT NULL,
-  dropped_at  timestamptz NOT NULL,
-  dropped_by  text NOT NULL,
-  PRIMARY KEY (event_date)
+-- What the metrics of experiments mean, as in the YAML; a metric that is not here is the average of the event metric of its name.
+-- Written by: operator. Read by: analyst, assignment_service, operator.
+CREATE TABLE exp.metric_definitions (
+  name       text NOT NULL,
+  definition jsonb NOT NULL,
+  version    integer NOT NULL,
+  updated_at timestamptz NOT NULL,
+  PRIMARY KEY (name)
 );
 
 -- Views
@@ -522,6 +524,8 @@ CREATE TABLE exp.dropped_event_days (
 -- exp.v_metric_quantiles: experiment_id, variant_id, metric_name, granularity, bucket_start, count, p50, p90, p99
 
 -- exp.v_excluded_units: experiment_id, unit_id, reason
+
+-- exp.v_exposed_units: experiment_id, unit_id, variant_id, first_exposed_at, assigned_variant_id, assigned_at
 
 -- Functions
 
@@ -540,7 +544,3 @@ CREATE TABLE exp.dropped_event_days (
 -- exp.share_erasure_lock()
 
 -- exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text)
-
--- exp.reason_to_keep_event_day(day date, max_age interval)
-
--- exp.drop_event_day(day date, max_age interval, actor text)

@@ -75,12 +75,20 @@ const statements = {
     FROM unnest($3::int4[], $4::text[]) WITH ORDINALITY AS u (arm, unit_id, position)
     JOIN exp.first_exposures f ON f.experiment_id = ($1::uuid[])[u.arm] AND f.unit_id = u.unit_id
       AND f.variant_id = ($2::uuid[])[u.arm]`,
+  // OFFSET 0 keeps one look into the primary key per unit: another plan could read all assignments.
   lowerFirstExposures: `
-    INSERT INTO exp.first_exposures AS f (experiment_id, unit_id, variant_id, first_exposed_at)
-    SELECT ($1::uuid[])[u.arm], u.unit_id, ($2::uuid[])[u.arm], u.exposed_at
+    INSERT INTO exp.first_exposures AS f
+      (experiment_id, unit_id, variant_id, first_exposed_at, assigned_variant_id, assigned_at)
+    SELECT ($1::uuid[])[u.arm], u.unit_id, ($2::uuid[])[u.arm], u.exposed_at, a.variant_id, a.assigned_at
     FROM unnest($3::int4[], $4::text[], $5::timestamptz[]) AS u (arm, unit_id, exposed_at)
+    LEFT JOIN LATERAL (
+      SELECT variant_id, assigned_at FROM exp.assignments
+      WHERE experiment_id = ($1::uuid[])[u.arm] AND unit_id = u.unit_id OFFSET 0
+    ) AS a ON true
     ON CONFLICT (experiment_id, unit_id, variant_id)
-    DO UPDATE SET first_exposed_at = least(f.first_exposed_at, excluded.first_exposed_at)
+    DO UPDATE SET first_exposed_at = least(f.first_exposed_at, excluded.first_exposed_at),
+      assigned_variant_id = coalesce(f.assigned_variant_id, excluded.assigned_variant_id),
+      assigned_at = coalesce(f.assigned_at, excluded.assigned_at)
     RETURNING new.unit_id, date_part('epoch', old.first_exposed_at) * 1000, date_part('epoch', new.first_exposed_at) * 1000`,
   removeUnexposed: `
     DELETE FROM exp.first_exposures f

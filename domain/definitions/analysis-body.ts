@@ -32,7 +32,7 @@ export const analysisBodySchema = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: 365,
-        description: 'Days before first exposure that CUPED uses; 14, 0 is off',
+        description: 'Days before first exposure that CUPED takes a covariate from; 0, off',
       }),
     ),
     sample_ratio_alpha: Type.Optional(openShare('Probability of a false sample ratio alarm; 0.001')),

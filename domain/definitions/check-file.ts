@@ -26,7 +26,10 @@ export function createFileChecker(): (source: YamlSource) => CheckedFile {
   const validate = ajv.compile<DefinitionFile>(definitionFileSchema);
   return (source) => {
     if (source.value === null || source.value === undefined) {
-      return { ok: false, problems: [problemAt(source, [], 'the file is empty: it needs experiments or policies')] };
+      return {
+        ok: false,
+        problems: [problemAt(source, [], 'the file is empty: it needs experiments, policies or metrics')],
+      };
     }
     if (validate(source.value)) return { ok: true, content: source.value };
     return { ok: false, problems: toProblems(source, validate.errors ?? []) };
@@ -91,6 +94,9 @@ function toMessage({ keyword, params, data, parentSchema }: ErrorObject): string
     case 'minimum':
     case 'maximum':
       return `${shown} must be ${keyword === 'minimum' ? 'at least' : 'at most'} ${params.limit}`;
+    case 'exclusiveMinimum':
+    case 'exclusiveMaximum':
+      return `${shown} must be ${keyword === 'exclusiveMinimum' ? 'above' : 'below'} ${params.limit}`;
     case 'pattern':
       return `${shown} must match ${params.pattern}`;
     case 'format':
@@ -100,7 +106,7 @@ function toMessage({ keyword, params, data, parentSchema }: ErrorObject): string
     case 'minItems':
       return 'the list is empty';
     case 'minProperties':
-      return 'the file needs experiments or policies';
+      return 'the file needs experiments, policies or metrics';
     case 'minLength':
       return 'must not be empty';
     case 'maxLength':

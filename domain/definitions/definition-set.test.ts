@@ -29,6 +29,11 @@ const problemsOf = (result: DefinitionSetResult): string[] => (result.ok ? [] : 
 const example = (name: string): string =>
   readFileSync(new URL(`../../config/${name}.example.yml`, import.meta.url), 'utf8');
 
+test('the metrics of the workloads fit', () => {
+  const seeds = readFileSync(new URL('../../config/metrics.yml', import.meta.url), 'utf8');
+  expect(problemsOf(read({ 'metrics.yml': seeds }))).toEqual([]);
+});
+
 test('the examples fit, and their variants refer to the policy version by its derived id', () => {
   const result = read({ 'experiments.yml': example('experiments'), 'policies.yml': example('policies') });
   expect(problemsOf(result)).toEqual([]);
@@ -79,10 +84,11 @@ test.each([
   ['a status that only commands give', '    status: paused\n', '"paused" is not one of draft, running'],
   ['a time without a zone', '    starts_at: 2026-01-05\n', '"2026-01-05" is not a time with a zone'],
   [
-    'a guardrail without a bound',
-    '    metrics: { guardrails: [{ metric: m, direction: increase }] }\n',
-    'a.yml:4:29: experiments[0].metrics.guardrails[0]: bound is missing',
+    'a guardrail with a negative bound',
+    '    metrics: { guardrails: [{ metric: m, bound: -0.1 }] }\n',
+    'a.yml:4:49: experiments[0].metrics.guardrails[0].bound: -0.1 must be at least 0',
   ],
+  ['a test that nobody knows', '    analysis: { test: bayes }\n', '"bayes" is not one of sequential, fixed'],
 ])('says where and why: %s', (_, lines, expected) => {
   const problems = problemsOf(read({ 'a.yml': experimentWith(lines) }));
   expect(problems).toHaveLength(1);
@@ -120,6 +126,32 @@ test('what is defined twice is refused with the place of the first', () => {
   expect(problems).toEqual([
     'd.yml:2:11: policies[0].name: p is already defined in c.yml, line 2',
     'b.yml:2:10: experiments[0].key: a is already defined in a.yml, line 2',
+  ]);
+});
+
+test.each([
+  ['kind: ratio, numerator: a', 'a.yml:2:5: metrics[0].denominator: a metric of kind ratio needs denominator'],
+  ['kind: sum, of: a, level: 0.5', 'a.yml:2:41: metrics[0].level: a metric of kind sum has no level; it has of, cap'],
+  ['kind: median, of: a', 'is not one of sum, mean, proportion, ratio, quantile, conversion'],
+  ['kind: quantile, of: a, level: 50', 'a.yml:2:46: metrics[0].level: 50 must be below 1'],
+  ['kind: mean, of: { metric: a, take: max }', 'metrics[0].of: a metric of kind mean takes the values themselves'],
+  ['kind: conversion, within: 1d', 'metrics[0].event_type: a conversion needs event_type, of, or both'],
+  [
+    'kind: conversion, event_type: e, from: 7d, within: 24h',
+    'metrics[0].within: the window must close after it opens (7d)',
+  ],
+  ['kind: conversion, event_type: e, within: 1 week', 'metrics[0].within: "1 week" must match'],
+  ['kind: sum, of: a, cap: { at: 1, quantile: 0.5 }', 'metrics[0].cap: give either at or quantile'],
+])('says where and why of a metric: %s', (text, expected) => {
+  const problems = problemsOf(read({ 'a.yml': `metrics:\n  - { name: m, ${text} }\n` }));
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toContain(expected);
+});
+
+test('a metric is defined once', () => {
+  const yaml = 'metrics:\n  - { name: m, kind: sum, of: a }\n';
+  expect(problemsOf(read({ 'a.yml': yaml, 'b.yml': yaml }))).toEqual([
+    'b.yml:2:13: metrics[0].name: m is already defined in a.yml, line 2',
   ]);
 });
 

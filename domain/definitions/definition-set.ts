@@ -1,6 +1,8 @@
 // The definitions of several files as one set: keys filled in, references to policy versions resolved, duplicates refused.
 import { policyIdOf, policyVersionIdOf } from '#domain/assignment/deterministic-ids.ts';
 import type { PolicyVersionId } from '#domain/experiment/ids.ts';
+import type { MetricBody } from '#domain/metrics/metric-body.ts';
+import { parseMetric } from '#domain/metrics/metric-definition.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
 import { type DefinitionBody, describeBadReference, policyReferenceField } from './definition-body.ts';
 import type { DefinitionFile, ExperimentEntry, PolicyEntry } from './file-schema.ts';
@@ -10,6 +12,7 @@ import { formatPath, type LocatedProblem, type PathPart, type YamlSource } from 
 /** Makes a problem of one entry: `field` is a path below it, such as `variants[0].allocation`. */
 export type ProblemAt = (field: string, message: string) => LocatedProblem;
 
+export type DefinedMetric = { readonly body: MetricBody; readonly problemAt: ProblemAt };
 export type DefinedPolicy = { readonly policy: Policy; readonly problemAt: ProblemAt };
 export type DefinedExperiment = {
   readonly body: DefinitionBody;
@@ -19,6 +22,7 @@ export type DefinedExperiment = {
 
 export type DefinitionSet = {
   readonly policies: readonly DefinedPolicy[];
+  readonly metrics: readonly DefinedMetric[];
   readonly experiments: readonly DefinedExperiment[];
 };
 
@@ -40,6 +44,14 @@ export function createDefinitionSet(
       return { policy: toPolicy(entry, problemAt, problems), problemAt };
     }),
   );
+  const metrics = files.flatMap(({ source, content }) =>
+    (content.metrics ?? []).map((body, index): DefinedMetric => {
+      const problemAt = createProblemAt(source, ['metrics', index]);
+      const parsed = parseMetric(body);
+      if (!parsed.ok) problems.push(...parsed.problems.map(({ field, message }) => problemAt(field, message)));
+      return { body, problemAt };
+    }),
+  );
   const defined = new Set(policies.flatMap(({ policy }) => policy.versions.map((version) => version.policyVersionId)));
   const isKnown = (id: PolicyVersionId): boolean => defined.has(id) || isStored(id);
   const experiments = files.flatMap(({ source, content }) =>
@@ -48,13 +60,14 @@ export function createDefinitionSet(
     ),
   );
   reportRepeated(policies, ({ policy }) => policy.name, 'name', problems);
+  reportRepeated(metrics, ({ body }) => body.name, 'name', problems);
   reportRepeated(
     experiments,
     ({ body }) => `${body.key}${body.iteration === undefined ? '' : `, iteration ${body.iteration}`}`,
     'key',
     problems,
   );
-  return problems.length === 0 ? { ok: true, set: { policies, experiments } } : { ok: false, problems };
+  return problems.length === 0 ? { ok: true, set: { policies, metrics, experiments } } : { ok: false, problems };
 }
 
 function createProblemAt(source: YamlSource, base: readonly PathPart[]): ProblemAt {

@@ -9,7 +9,7 @@ export function renderEditorSchema(): string {
   const schema = {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Trialstream definitions',
-    description: 'Experiments and policies for `ops apply`',
+    description: 'Experiments, policies and metrics for `ops apply`',
     ...definitionFileSchema,
   };
   const text = JSON.stringify(

@@ -1,5 +1,6 @@
 // What a definition file may contain: the schema that `ops apply` checks and that is published for editors.
 import { type Static, Type } from '@sinclair/typebox';
+import { metricBodySchema } from '#domain/metrics/metric-body.ts';
 import { definitionBodySchema, storableTextFormat } from './definition-body.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -44,6 +45,7 @@ export const definitionFileSchema = Type.Object(
   {
     experiments: Type.Optional(Type.Array(experimentEntrySchema, { maxItems: 1_000 })),
     policies: Type.Optional(Type.Array(policyEntrySchema, { maxItems: 1_000 })),
+    metrics: Type.Optional(Type.Array(metricBodySchema, { maxItems: 1_000 })),
   },
   { ...closed, minProperties: 1 },
 );

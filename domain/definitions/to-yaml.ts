@@ -2,6 +2,7 @@
 import { Document, type YAMLMap } from 'yaml';
 import { FULL_SHARE } from '#domain/assignment/basis-points.ts';
 import { type Experiment, policyVersionIdIn } from '#domain/experiment/experiment.ts';
+import type { MetricBody } from '#domain/metrics/metric-body.ts';
 import type { ExperimentEntry, PolicyEntry } from './file-schema.ts';
 import { formatPolicyVersion, type StoredPolicy } from './policy.ts';
 
@@ -58,11 +59,12 @@ export function toPolicyEntry({ name, description, versions }: StoredPolicy): Po
   };
 }
 
-/** One file with both lists; a part that is left out is not written. Comments say what a file cannot ask for. */
+/** One file with all lists; a part that is left out is not written. Comments say what a file cannot ask for. */
 export function toDefinitionYaml(stored: {
   readonly experiments?: readonly Experiment[];
   readonly policies: readonly StoredPolicy[];
   readonly withPolicies: boolean;
+  readonly metrics?: readonly MetricBody[];
 }): string {
   const names = new Map<string, string>(
     stored.policies.flatMap(({ versions }) =>
@@ -73,6 +75,7 @@ export function toDefinitionYaml(stored: {
     toExperimentEntry(experiment, (id) => names.get(id) ?? id),
   );
   const document = new Document({
+    ...(stored.metrics === undefined ? {} : { metrics: stored.metrics }),
     ...(stored.withPolicies ? { policies: stored.policies.map(toPolicyEntry) } : {}),
     ...(experiments === undefined ? {} : { experiments }),
   });

@@ -16,7 +16,7 @@ const full = sampleExperiment({
 });
 
 test('what a client reads is what the service evaluates', () => {
-  const { name, exposure, hypothesis, owner, metrics, ramp, ...served } = full;
+  const { name, exposure, hypothesis, owner, metrics, analysis, ramp, ...served } = full;
   const text = JSON.stringify(toClientDefinition(full));
   expect(fromClientDefinition(JSON.parse(text))).toEqual({
     ...served,

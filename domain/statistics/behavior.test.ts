@@ -8,7 +8,7 @@ import { ADJUSTMENTS, adjustPValues } from './multiple-testing.ts';
 import { stratifiedEffect } from './post-stratification.ts';
 import { isComputed, type Outcome } from './result.ts';
 import { meanSample } from './sample.ts';
-import { segmentEffects, testHeterogeneity } from './segments.ts';
+import { correctTests, testHeterogeneity } from './segments.ts';
 import { sequentialTest } from './sequential.ts';
 import { sampleStatistic } from './statistic.ts';
 import { welchTest } from './t-test.ts';
@@ -170,20 +170,19 @@ describe('corrections', () => {
 
 describe('segments', () => {
   const base = Array.from({ length: 200 }, (_, i) => i % 20);
-  const segments = [0, 0, 5].map((shift, i) => ({
-    segment: `s${i}`,
+  const segments = [0, 0, 5].map((shift) => ({
     control: stat(base),
     treatment: stat(base.map((x) => x + shift)),
   }));
 
   it('are corrected together and compared with each other', () => {
-    const effects = segmentEffects([...segments, { segment: 'tiny', control: stat([1]), treatment: stat([2]) }], {
-      scale: 'absolute',
-      alpha: 0.05,
-    });
-    const significant = effects.map(({ result }) => (isComputed(result) ? result.significant : result.reason));
+    const tests = [...segments, { control: stat([1]), treatment: stat([2]) }].map(({ control, treatment }) =>
+      welchTest(estimateEffect(control, treatment, { scale: 'absolute' }), control, treatment, { alpha: 0.05 }),
+    );
+    const corrected = correctTests(tests, { alpha: 0.05, correction: 'holm' });
+    const significant = corrected.map((result) => (isComputed(result) ? result.significant : result.reason));
     expect(significant).toEqual([false, false, true, 'too-few-units']);
-    const found = effects.map(({ result }) => result).filter(isComputed);
+    const found = corrected.filter(isComputed);
     expect(value(testHeterogeneity(found)).pValue).toBeLessThan(1e-6);
     expect(value(testHeterogeneity(found.slice(0, 2))).pValue).toBe(1);
   });

@@ -37,9 +37,9 @@ export type DecisionInput = {
   readonly sampleRatio: Outcome<{ readonly pValue: number }>;
   /** Below this p-value the split is broken. Default 0.001. */
   readonly sampleRatioAlpha?: number;
-  /** Units of both variants so far, and as planned. */
+  /** Units so far, and as planned; null while nothing says how many are needed. */
   readonly units: number;
-  readonly plannedUnits: number;
+  readonly plannedUnits: number | null;
   /** True for sequential tests, whose intervals hold at every look. */
   readonly alwaysValid: boolean;
 };
@@ -70,8 +70,8 @@ export function decide(input: DecisionInput): Decision {
   const broken = input.metrics.filter((one) => one.role === 'guardrail' && isBroken(one));
   if (broken.length > 0) return answer('stop: guardrail', `Guardrail broken: ${names(broken)}.`);
   const goals = input.metrics.filter((one) => one.role === 'goal');
-  const planned = input.units >= input.plannedUnits;
-  const share = `${input.units} of ${input.plannedUnits} planned units`;
+  const { units, plannedUnits } = input;
+  const planned = plannedUnits !== null && units >= plannedUnits;
   const waiting: string[] = [];
   if (planned || input.alwaysValid) {
     const worse = goals.filter((one) => verdictOf(one) === 'worse');
@@ -85,8 +85,15 @@ export function decide(input: DecisionInput): Decision {
       return answer('ship', `Better than control: ${names(better)}; every guardrail holds.`);
     }
   }
-  if (planned) return answer('inconclusive at planned size', `The planned size is reached (${share}).`, ...waiting);
-  return answer('keep running', `The planned size is not reached (${share}).`, ...waiting);
+  if (planned) {
+    const size = `The planned size is reached (${units} of ${plannedUnits} planned units).`;
+    return answer('inconclusive at planned size', size, ...waiting);
+  }
+  const size =
+    plannedUnits === null
+      ? `There are ${units} units, and nothing says how many are needed: give planned_units, or the primary metric a minimum_effect.`
+      : `The planned size is not reached (${units} of ${plannedUnits} planned units).`;
+  return answer('keep running', size, ...waiting);
 }
 
 /** The interval turned so that up is better. */

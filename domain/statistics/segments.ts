@@ -1,49 +1,27 @@
-// Effects by segment, corrected for looking at several segments, and whether they differ from each other at all.
+// Tests that are looked at together, corrected, and whether the effects of segments differ from each other at all.
 //
 // Source of the heterogeneity test: Cochran 1954, "The combination of estimates from different experiments" (Q statistic).
-import { adjustForCovariate, type Effect, type EffectScale, estimateEffect } from './effect.ts';
+import type { Effect } from './effect.ts';
 import { type Adjustment, adjustPValues } from './multiple-testing.ts';
 import { computed, isComputed, notComputable, type Outcome } from './result.ts';
 import { chiSquareSurvival } from './special-functions.ts';
-import type { Statistic } from './statistic.ts';
-import { type TestResult, welchTest } from './t-test.ts';
 
-export type SegmentStatistics = {
-  readonly segment: string;
-  readonly control: Statistic;
-  readonly treatment: Statistic;
-};
+export type Corrected = { readonly adjustedPValue: number; readonly significant: boolean };
 
-export type SegmentEffect = {
-  readonly segment: string;
-  /** The interval is not adjusted; `adjustedPValue` is. */
-  readonly result: Outcome<TestResult & { adjustedPValue: number; significant: boolean }>;
-};
-
-export type SegmentOptions = {
-  readonly scale: EffectScale;
-  readonly alpha: number;
-  /** Default Holm. */
-  readonly correction?: Adjustment;
-};
-
-/** The effect in every segment. Segments without an effect do not count in the correction. */
-export function segmentEffects(segments: readonly SegmentStatistics[], options: SegmentOptions): SegmentEffect[] {
-  const tests = segments.map((segment) => {
-    const [control, treatment] = adjustForCovariate(segment.control, segment.treatment);
-    const effect = estimateEffect(control, treatment, { scale: options.scale });
-    return welchTest(effect, control, treatment, { alpha: options.alpha });
-  });
+/** Corrects tests that are looked at together, such as those of all segments. Tests without a result do not count. */
+export function correctTests<T extends { readonly pValue: number }>(
+  tests: readonly Outcome<T>[],
+  options: { readonly alpha: number; readonly correction: Adjustment },
+): Outcome<T & Corrected>[] {
   const adjusted = adjustPValues(
     tests.filter(isComputed).map((test) => test.pValue),
-    { method: options.correction ?? 'holm', alpha: options.alpha },
+    { method: options.correction, alpha: options.alpha },
   );
   let next = 0;
-  return segments.map(({ segment }, i) => {
-    const test = tests[i]!;
-    if (!isComputed(test)) return { segment, result: test };
+  return tests.map((test) => {
+    if (!isComputed(test)) return test;
     const { pValue, rejected } = adjusted[next++]!;
-    return { segment, result: { ...test, adjustedPValue: pValue, significant: rejected } };
+    return { ...test, adjustedPValue: pValue, significant: rejected };
   });
 }
 

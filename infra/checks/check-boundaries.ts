@@ -9,10 +9,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   domain: ['schemas'],
   platform: ['schemas'],
   producers: ['schemas', 'domain', 'platform'],
-  api: ['schemas', 'domain', 'platform', 'producers'],
+  analytics: ['schemas', 'domain', 'platform', 'producers'],
+  api: ['schemas', 'domain', 'platform', 'producers', 'analytics'],
   consumers: ['schemas', 'domain', 'platform'],
-  workers: ['schemas', 'domain', 'platform', 'producers'],
-  ops: ['schemas', 'domain', 'platform', 'producers'],
+  workers: ['schemas', 'domain', 'platform', 'producers', 'analytics'],
+  ops: ['schemas', 'domain', 'platform', 'producers', 'analytics'],
 };
 const forbiddenFolderNames = ['utils', 'helpers', 'common', 'core', 'misc'];
 /** A consumer never imports another consumer, a service never another service. */

@@ -191,6 +191,7 @@ describe('the image', () => {
         'domain',
         'platform',
         'producers',
+        'analytics',
         'api',
         'consumers',
         'workers',

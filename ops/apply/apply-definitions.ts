@@ -6,6 +6,7 @@ import { FatalError } from '#platform/errors.ts';
 import type { ModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { inTransaction, type Pool, type PoolClient } from '#platform/postgres/pool.ts';
 import { applyDefinition, type ChangeResult } from '#producers/definition-store/change-definition.ts';
+import { applyMetrics, type MetricChange } from '#producers/definition-store/metric-rows.ts';
 import { findModelProblem } from '#producers/definition-store/model-check.ts';
 import { applyPolicies, listPolicies } from '#producers/definition-store/policy-rows.ts';
 import type { ChangeAuthor } from '#producers/definition-store/save-experiment.ts';
@@ -25,18 +26,27 @@ export type ApplyRequest = {
   readonly dryRun: boolean;
 };
 
-type Effects = { readonly policies: readonly PolicyPlan[]; readonly experiments: readonly ChangeResult[] };
+type Effects = {
+  readonly policies: readonly PolicyPlan[];
+  readonly metrics: readonly MetricChange[];
+  readonly experiments: readonly ChangeResult[];
+};
 
-/** Policies first, so that experiments may refer to versions of the same files. */
+/** Policies and metrics first, so that experiments may refer to those of the same files. */
 async function writeAll(tx: PoolClient, set: DefinitionSet, author: ChangeAuthor): Promise<Effects> {
   const policies = await applyPolicies(
     tx,
     set.policies.map(({ policy }) => policy),
     author,
   );
+  const metrics = await applyMetrics(
+    tx,
+    set.metrics.map(({ body }) => body),
+    author,
+  );
   const experiments: ChangeResult[] = [];
   for (const { body } of set.experiments) experiments.push(await applyDefinition(tx, body, author));
-  return { policies, experiments };
+  return { policies, metrics, experiments };
 }
 
 /** What writing would do, by doing it and taking it back: a plan that cannot differ from its execution. */
@@ -104,12 +114,12 @@ export async function applyDefinitions(request: ApplyRequest): Promise<ApplyOutc
   const { set } = created;
   const rehearsal = await rehearse(pool, set, author);
   const modelProblems = await findModelProblems(request, set, rehearsal);
-  const items = listPlanItems(set, rehearsal.policies, rehearsal.experiments, modelProblems);
+  const items = listPlanItems(set, rehearsal, modelProblems);
   if (items.some(isRefused)) return { status: 'refused', items };
   if (request.dryRun) return { status: 'planned', items };
   await inTransaction(pool, async (tx) => {
     const effects = await writeAll(tx, set, author);
-    const done = listPlanItems(set, effects.policies, effects.experiments, []);
+    const done = listPlanItems(set, effects, []);
     if (summarize(done) !== summarize(items)) {
       throw new FatalError('nothing was applied: definitions changed while the plan was made. Plan again', {
         code: 'unexpected',

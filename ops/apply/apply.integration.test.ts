@@ -1,5 +1,6 @@
 // Tests definitions as code against real Postgres and a real MLflow: plan, apply, refusals with their place, round trip.
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createMlflowClient, type MlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createModelRegistry, type ModelRegistry } from '#platform/mlflow/model-registry.ts';
@@ -278,7 +279,7 @@ test('an export gives the definitions again: unchanged here, the same ids and te
   const exported = await exportDefinitions(database.pool);
   expect(exported).toContain('policy_version_id: planner@2');
   const again = await apply({ 'export.yml': exported });
-  expect(planOf(again)).toContain('plan: 0 to create, 0 to change, 5 unchanged, 0 refused');
+  expect(planOf(again)).toContain('plan: 0 to create, 0 to change, 18 unchanged, 0 refused');
 
   const empty = await createTestDatabase();
   try {
@@ -290,6 +291,37 @@ test('an export gives the definitions again: unchanged here, the same ids and te
   } finally {
     await empty.drop();
   }
+});
+
+test('a database has the metrics of config/metrics.yml from the start', async () => {
+  const text = await readFile(new URL('../../config/metrics.yml', import.meta.url), 'utf8');
+  expect(planOf(await apply({ 'metrics.yml': text }))).toContain(
+    'plan: 0 to create, 0 to change, 13 unchanged, 0 refused',
+  );
+});
+
+test('metrics are created and changed with a note on what runs already; a name nobody defined is said, a quantile is no guardrail', async () => {
+  const metric = (level: number): string =>
+    `metrics:\n  - { name: slow, kind: quantile, of: latency_ms, level: ${level} }\n`;
+  const experiment = plain.replace(
+    'unit_type: user',
+    'unit_type: user\n    status: running\n    metrics: { primary: slow, secondary: [sales] }',
+  );
+  const created = await apply({ 'm.yml': metric(0.5), 'a.yml': experiment });
+  expect(planOf(created)).toContain('+ create metric slow (quantile)');
+  expect(planOf(created)).toContain('note: nobody has defined the metric sales');
+  const changed = await apply({ 'm.yml': metric(0.9) });
+  expect(planOf(changed).split('\n').slice(1)).toEqual([
+    '  ~ change metric slow (quantile)',
+    '      level: 0.5 -> 0.9',
+    '      note: changes the results of what runs already: checkout-button',
+  ]);
+  const guarded = plain
+    .replace('key: checkout-button', 'key: b')
+    .replace('unit_type: user', 'unit_type: user\n    metrics: { guardrails: [{ metric: slow }] }');
+  const refused = await apply({ 'b.yml': guarded });
+  expect(refused.status).toBe('refused');
+  expect(planOf(refused)).toContain('b.yml:4:39: experiments[0].metrics.guardrails[0].metric: slow is a quantile');
 });
 
 test('an archived experiment is not exported, and a paused one says that a file does not pause', async () => {

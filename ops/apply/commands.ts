@@ -1,4 +1,4 @@
-// `ops apply` and `ops export`: definitions of experiments and policies as YAML files.
+// `ops apply` and `ops export`: definitions of experiments, policies and metrics as YAML files.
 import type { Command } from 'commander';
 import { renderEditorSchema } from '#domain/definitions/editor-schema.ts';
 import { formatProblem, type LocatedProblem } from '#domain/definitions/yaml-source.ts';
@@ -43,8 +43,8 @@ async function runApply(paths: readonly string[], options: ApplyOptions, command
 export function addDefinitionCommands(program: Command, commandLine: CommandLine): void {
   program
     .command('apply')
-    .description('bring experiments and policies to what the files say, all of it or nothing')
-    .argument('<files...>', 'YAML files with experiments and policies')
+    .description('bring experiments, policies and metrics to what the files say, all of it or nothing')
+    .argument('<files...>', 'YAML files with experiments, policies and metrics')
     .option('--dry-run', 'print the plan and change nothing', false)
     .option('--reason <text>', 'why, for the history')
     .option('--json', 'one JSON object', false)
@@ -57,8 +57,8 @@ export function addDefinitionCommands(program: Command, commandLine: CommandLine
 
   program
     .command('export')
-    .description('print the stored experiments and policies as YAML that apply accepts')
-    .option('--only <part>', 'experiments or policies')
+    .description('print the stored experiments, policies and metrics as YAML that apply accepts')
+    .option('--only <part>', 'experiments, policies or metrics')
     .action((options: { only?: string }) =>
       withDefinitions(commandLine, async ({ pool }) => {
         commandLine.print((await exportDefinitions(pool, options.only)).trimEnd());

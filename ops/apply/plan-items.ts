@@ -1,4 +1,4 @@
-// A plan as people read it: one item per policy, policy version and experiment, with what changes, or why not; pure.
+// A plan as people read it: one item per policy, policy version, metric and experiment, with what changes, or why not; pure.
 import { formatBasisPoints } from '#domain/assignment/basis-points.ts';
 import { toWireField } from '#domain/definitions/definition-body.ts';
 import type { DefinedExperiment, DefinedPolicy, DefinitionSet } from '#domain/definitions/definition-set.ts';
@@ -7,11 +7,12 @@ import { formatProblem, type LocatedProblem } from '#domain/definitions/yaml-sou
 import type { DefinitionChange } from '#domain/experiment/definition-diff.ts';
 import type { Experiment } from '#domain/experiment/experiment.ts';
 import type { ChangeResult } from '#producers/definition-store/change-definition.ts';
+import type { MetricChange } from '#producers/definition-store/metric-rows.ts';
 
 export type PlanAction = 'create' | 'change' | 'unchanged' | 'refuse';
 
 export type PlanItem = {
-  readonly kind: 'policy' | 'policy version' | 'experiment';
+  readonly kind: 'policy' | 'policy version' | 'metric' | 'experiment';
   readonly name: string;
   readonly action: PlanAction;
   readonly summary: string;
@@ -25,8 +26,11 @@ export const isRefused = ({ action }: PlanItem): boolean => action === 'refuse';
 /** The items in the order in which they are carried out. `modelProblems` refuse the items that they are about. */
 export function listPlanItems(
   set: DefinitionSet,
-  policies: readonly PolicyPlan[],
-  experiments: readonly ChangeResult[],
+  effects: {
+    readonly policies: readonly PolicyPlan[];
+    readonly metrics: readonly MetricChange[];
+    readonly experiments: readonly ChangeResult[];
+  },
   modelProblems: readonly LocatedProblem[],
 ): PlanItem[] {
   const problemsWithin = (whole: LocatedProblem): LocatedProblem[] =>
@@ -34,8 +38,9 @@ export function listPlanItems(
       ({ file, path }) => file === whole.file && (path === whole.path || path.startsWith(`${whole.path}.`)),
     );
   return [
-    ...policies.flatMap((plan, index) => toPolicyItems(plan, set.policies[index]!, problemsWithin)),
-    ...experiments.map((result, index) => toExperimentItem(result, set.experiments[index]!, problemsWithin)),
+    ...effects.policies.flatMap((plan, index) => toPolicyItems(plan, set.policies[index]!, problemsWithin)),
+    ...effects.metrics.map(toMetricItem),
+    ...effects.experiments.map((result, index) => toExperimentItem(result, set.experiments[index]!, problemsWithin)),
   ];
 }
 
@@ -61,6 +66,18 @@ function toPolicyItems(plan: PolicyPlan, defined: DefinedPolicy, problemsWithin:
     };
   });
   return [whole, ...versions];
+}
+
+function toMetricItem({ body, action, changes, usedBy }: MetricChange): PlanItem {
+  return {
+    kind: 'metric',
+    name: body.name,
+    action,
+    summary: body.kind,
+    changes,
+    problems: [],
+    notes: usedBy.length === 0 ? [] : [`changes the results of what runs already: ${usedBy.join(', ')}`],
+  };
 }
 
 function toExperimentItem(

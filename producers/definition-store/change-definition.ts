@@ -14,7 +14,9 @@ import { type Experiment, policyVersionIdIn } from '#domain/experiment/experimen
 import type { VariantId } from '#domain/experiment/ids.ts';
 import { type LifecycleCommand, planLifecycleCommand } from '#domain/experiment/lifecycle.ts';
 import { listLayerConflicts } from '#domain/experiment/validate-experiment.ts';
+import { isMomentKind, type MetricDefinition } from '#domain/metrics/metric-definition.ts';
 import { type Connection, listDefinitions, listIterations, selectCurrentIteration } from './definition-rows.ts';
+import { readMetricDefinitions } from './metric-rows.ts';
 import type { ModelCheck } from './model-check.ts';
 import { readProductionRecord, recordDeliveryToAll } from './policy-rows.ts';
 import { type ChangeAuthor, saveExperiment } from './save-experiment.ts';
@@ -90,6 +92,27 @@ async function findRemovalProblems(
   }));
 }
 
+/** Guardrails are watched every second, so they have to be among what the stream keeps per unit. */
+function findGuardrailProblems(
+  { metrics }: Experiment,
+  definitions: ReadonlyMap<string, MetricDefinition>,
+): DefinitionFieldProblem[] {
+  return (metrics.guardrails ?? []).flatMap(({ metric }, index) => {
+    const kind = definitions.get(metric)?.kind;
+    if (kind === undefined || isMomentKind(kind)) return [];
+    const message = `${metric} is a ${kind}, which is read from events and cannot be watched: take a mean, or a proportion above a limit`;
+    return [{ field: `metrics.guardrails[${index}].metric`, message }];
+  });
+}
+
+function describeUndefined({ metrics }: Experiment, definitions: ReadonlyMap<string, MetricDefinition>): string[] {
+  const { primary, secondary = [], guardrails = [] } = metrics;
+  const named = [primary ?? [], secondary, guardrails.map(({ metric }) => metric)].flat();
+  return [...new Set(named)]
+    .filter((name) => !definitions.has(name))
+    .map((name) => `nobody has defined the metric ${name}: it is the average of ${name} over the events that carry it`);
+}
+
 /** Two experiments of one layer never share a unit: checked over all keys, under one lock for all layers. */
 async function findLayerProblems(tx: Connection, experiment: Experiment): Promise<DefinitionFieldProblem[]> {
   if (experiment.layer === null) return [];
@@ -130,11 +153,14 @@ export async function applyDefinition(
     return { status: 'stale', version: presentVersion };
   }
   if (plan.status === 'refused') return plan;
-  const { current, notes } = plan;
+  const { current } = plan;
+  const definitions = await readMetricDefinitions(tx);
+  const defined = plan.status === 'unchanged' ? plan.current : plan.next;
+  const notes = [...plan.notes, ...describeUndefined(defined, definitions)];
   if (plan.status === 'unchanged') return { status: 'unchanged', experiment: plan.current, changes: [], notes };
   const { next, changes } = plan;
-  const unknownReferences = await findReferenceProblems(tx, body);
-  if (unknownReferences.length > 0) return { status: 'invalid', problems: unknownReferences };
+  const wrongReferences = [...(await findReferenceProblems(tx, body)), ...findGuardrailProblems(next, definitions)];
+  if (wrongReferences.length > 0) return { status: 'invalid', problems: wrongReferences };
   const models = await options.checkModels?.(tx, next);
   if (models !== undefined && models.status !== 'passed') return models;
   const problems = [...(await findRemovalProblems(tx, current, next)), ...(await findLayerProblems(tx, next))];

@@ -32,6 +32,7 @@ export function toExperimentDefinition(experimentKey: string, scan: OpenBanditSc
     hypothesis: 'The policies differ in the click rate of the items that they show (Open Bandit Dataset)',
     owner: 'open-bandit',
     coverage: 1,
+    metrics: { primary: 'click_rate' },
     variants: names.map((name, index) => ({
       name,
       allocation: (basisPoints[index] ?? 0) / 10_000,

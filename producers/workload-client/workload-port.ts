@@ -56,6 +56,12 @@ export type ExperimentDefinition = {
   readonly hypothesis: string;
   readonly owner: string;
   readonly coverage: number;
+  /** Names of metrics as in config/metrics.yml. */
+  readonly metrics?: {
+    readonly primary: string;
+    readonly secondary?: string[];
+    readonly guardrails?: { metric: string }[];
+  };
   readonly variants: readonly {
     readonly name: string;
     readonly allocation: number;
