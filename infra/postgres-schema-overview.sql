@@ -313,6 +313,7 @@ CREATE TABLE exp.archive_manifest (
   superseded_by       bigint, -- The compacted file that holds the rows of this one; its offset range stays on record here
   superseded_at       timestamptz,
   object_removed_at   timestamptz, -- When the object of a superseded row was deleted: after the time that readers may take
+  erasures_applied_at timestamptz, -- Units erased before this time are in the object under their pseudonyms; when null, those erased before committed_at
   PRIMARY KEY (id)
 );
 
@@ -501,6 +502,16 @@ CREATE TABLE exp.dead_letter_actions (
   PRIMARY KEY (group_id, source_topic, source_partition, source_offset)
 );
 
+-- Days that retention took from exp.events; the archive has them. Their aggregates can no more be recounted.
+-- Written by: nobody but the owner. Read by: analyst, operator.
+CREATE TABLE exp.dropped_event_days (
+  event_date  date NOT NULL,
+  event_count bigint NOT NULL,
+  dropped_at  timestamptz NOT NULL,
+  dropped_by  text NOT NULL,
+  PRIMARY KEY (event_date)
+);
+
 -- What the metrics of experiments mean, as in the YAML; a metric that is not here is the average of the event metric of its name.
 -- Written by: operator. Read by: analyst, assignment_service, operator.
 CREATE TABLE exp.metric_definitions (
@@ -544,3 +555,7 @@ CREATE TABLE exp.metric_definitions (
 -- exp.share_erasure_lock()
 
 -- exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text)
+
+-- exp.reason_to_keep_event_day(day date, max_age interval)
+
+-- exp.drop_event_day(day date, max_age interval, actor text)

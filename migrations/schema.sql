@@ -208,7 +208,7 @@ CREATE TABLE exp.assignment_outbox (
   published_at timestamp with time zone,
   CONSTRAINT assignment_outbox_pkey PRIMARY KEY (id),
   CONSTRAINT assignment_outbox_kind_check CHECK (kind = ANY (ARRAY['assignment'::text, 'tombstone'::text]))
-);
+) WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000);
 COMMENT ON COLUMN exp.assignment_outbox.id IS 'The revision of the published record: grows with every change of one assignment';
 CREATE INDEX assignment_outbox_tombstones ON exp.assignment_outbox USING btree (published_at) WHERE (kind = 'tombstone'::text);
 CREATE INDEX assignment_outbox_unpublished ON exp.assignment_outbox USING btree (id) WHERE (published_at IS NULL);
@@ -308,7 +308,7 @@ END) STORED,
   CONSTRAINT metric_aggregates_count_check CHECK (count > 0),
   CONSTRAINT metric_aggregates_granularity_check CHECK (granularity = ANY (ARRAY['hour'::text, 'day'::text])),
   CONSTRAINT metric_aggregates_m2_check CHECK (m2 >= 0::double precision)
-) WITH (fillfactor=50);
+) WITH (fillfactor=50, autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.05);
 COMMENT ON COLUMN exp.metric_aggregates.bucket_start IS 'Start of the tumbling window by event time, UTC, inclusive';
 COMMENT ON COLUMN exp.metric_aggregates.m2 IS 'Sum of squared differences from the mean; variance = m2 / (count - 1)';
 GRANT DELETE ON exp.metric_aggregates TO operator;
@@ -326,7 +326,7 @@ CREATE TABLE exp.metric_aggregate_bins (
   CONSTRAINT metric_aggregate_bins_pkey PRIMARY KEY (experiment_id, variant_id, metric_name, granularity, bucket_start, bin),
   CONSTRAINT metric_aggregate_bins_count_check CHECK (count > 0),
   CONSTRAINT metric_aggregate_bins_granularity_check CHECK (granularity = ANY (ARRAY['hour'::text, 'day'::text]))
-) WITH (fillfactor=50);
+) WITH (fillfactor=50, autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.05);
 GRANT DELETE ON exp.metric_aggregate_bins TO operator;
 GRANT INSERT, UPDATE ON exp.metric_aggregate_bins TO metrics_aggregator, operator;
 GRANT SELECT ON exp.metric_aggregate_bins TO analyst, metrics_aggregator, operator;
@@ -339,7 +339,7 @@ CREATE TABLE exp.first_exposures (
   assigned_variant_id uuid,
   assigned_at timestamp with time zone,
   CONSTRAINT first_exposures_pkey PRIMARY KEY (experiment_id, unit_id, variant_id)
-);
+) WITH (autovacuum_vacuum_scale_factor=0.05, autovacuum_analyze_scale_factor=0.05);
 COMMENT ON TABLE exp.first_exposures IS 'Earliest exposure of a unit to a variant; a unit with two rows met two variants and is excluded from results';
 COMMENT ON COLUMN exp.first_exposures.assigned_variant_id IS 'The stored assignment, which never changes, as the aggregator found it; null: there was none yet, or the unit is erased. Read exp.v_exposed_units';
 GRANT DELETE, INSERT, UPDATE ON exp.first_exposures TO metrics_aggregator, operator;
@@ -356,7 +356,7 @@ CREATE TABLE exp.unit_metrics (
   max double precision NOT NULL,
   CONSTRAINT unit_metrics_pkey PRIMARY KEY (experiment_id, unit_id, variant_id, metric_name),
   CONSTRAINT unit_metrics_count_check CHECK (count > 0)
-) WITH (fillfactor=60);
+) WITH (fillfactor=60, autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.05);
 COMMENT ON TABLE exp.unit_metrics IS 'Per unit: events at or after its first exposure to the variant';
 GRANT DELETE ON exp.unit_metrics TO operator;
 GRANT INSERT, UPDATE ON exp.unit_metrics TO metrics_aggregator, operator;
@@ -372,7 +372,7 @@ CREATE TABLE exp.unit_pending_metrics (
   event_time timestamp with time zone NOT NULL,
   value double precision NOT NULL,
   CONSTRAINT unit_pending_metrics_pkey PRIMARY KEY (experiment_id, unit_id, variant_id, event_date, event_id, metric_name)
-);
+) WITH (autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.05);
 GRANT DELETE, INSERT ON exp.unit_pending_metrics TO metrics_aggregator, operator;
 GRANT SELECT ON exp.unit_pending_metrics TO analyst, metrics_aggregator, operator;
 GRANT UPDATE ON exp.unit_pending_metrics TO operator;
@@ -388,7 +388,7 @@ CREATE TABLE exp.unit_daily_metrics (
   max double precision NOT NULL,
   CONSTRAINT unit_daily_metrics_pkey PRIMARY KEY (unit_type, unit_id, metric_name, day),
   CONSTRAINT unit_daily_metrics_count_check CHECK (count > 0)
-) WITH (fillfactor=60);
+) WITH (fillfactor=60, autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.05);
 COMMENT ON TABLE exp.unit_daily_metrics IS 'Per unit and UTC day, independent of experiments: covariates for variance reduction';
 GRANT DELETE ON exp.unit_daily_metrics TO operator;
 GRANT INSERT, UPDATE ON exp.unit_daily_metrics TO metrics_aggregator, operator;
@@ -419,6 +419,7 @@ CREATE TABLE exp.archive_manifest (
   superseded_by bigint,
   superseded_at timestamp with time zone,
   object_removed_at timestamp with time zone,
+  erasures_applied_at timestamp with time zone,
   CONSTRAINT archive_manifest_pkey PRIMARY KEY (id),
   CONSTRAINT archive_manifest_object_key_key UNIQUE (object_key),
   CONSTRAINT archive_manifest_superseded_by_fkey FOREIGN KEY (superseded_by) REFERENCES exp.archive_manifest(id),
@@ -428,8 +429,8 @@ CREATE TABLE exp.archive_manifest (
   CONSTRAINT archive_manifest_hour_check CHECK (hour >= 0 AND hour <= 23),
   CONSTRAINT archive_manifest_kind_check CHECK (kind = ANY (ARRAY['segment'::text, 'compacted'::text])),
   CONSTRAINT archive_manifest_ranges_of_segments CHECK ((kind = 'segment'::text) = (num_nulls(kafka_partition, first_offset, last_offset) = 0)),
-  CONSTRAINT archive_manifest_removed CHECK (object_removed_at IS NULL OR status = 'superseded'::text),
-  CONSTRAINT archive_manifest_status_check CHECK (status = ANY (ARRAY['claimed'::text, 'committed'::text, 'superseded'::text])),
+  CONSTRAINT archive_manifest_removed CHECK (object_removed_at IS NULL OR (status = ANY (ARRAY['superseded'::text, 'expired'::text]))),
+  CONSTRAINT archive_manifest_status_check CHECK (status = ANY (ARRAY['claimed'::text, 'committed'::text, 'superseded'::text, 'expired'::text])),
   CONSTRAINT archive_manifest_superseded CHECK ((status = 'superseded'::text) = (superseded_by IS NOT NULL) AND (status = 'superseded'::text) = (superseded_at IS NOT NULL))
 );
 COMMENT ON COLUMN exp.archive_manifest.last_offset IS 'Inclusive';
@@ -437,11 +438,13 @@ COMMENT ON COLUMN exp.archive_manifest.dt IS 'Broker append time, UTC, so that h
 COMMENT ON COLUMN exp.archive_manifest.duplicate_count IS 'Compacted files: rows of an identity that was there already, left out';
 COMMENT ON COLUMN exp.archive_manifest.superseded_by IS 'The compacted file that holds the rows of this one; its offset range stays on record here';
 COMMENT ON COLUMN exp.archive_manifest.object_removed_at IS 'When the object of a superseded row was deleted: after the time that readers may take';
+COMMENT ON COLUMN exp.archive_manifest.erasures_applied_at IS 'Units erased before this time are in the object under their pseudonyms; when null, those erased before committed_at';
 CREATE INDEX archive_manifest_hours ON exp.archive_manifest USING btree (dt, hour) WHERE (status = 'committed'::text);
+CREATE INDEX archive_manifest_leftovers ON exp.archive_manifest USING btree (id) WHERE ((status = ANY (ARRAY['superseded'::text, 'expired'::text])) AND (object_removed_at IS NULL));
 CREATE UNIQUE INDEX archive_manifest_one_open_claim ON exp.archive_manifest USING btree (topic, kafka_partition) WHERE (status = 'claimed'::text);
 CREATE UNIQUE INDEX archive_manifest_ranges ON exp.archive_manifest USING btree (topic, kafka_partition, first_offset) WHERE (kind = 'segment'::text);
-GRANT DELETE ON exp.archive_manifest TO operator;
-GRANT INSERT, UPDATE ON exp.archive_manifest TO operator, parquet_archiver;
+CREATE INDEX archive_manifest_superseded_by ON exp.archive_manifest USING btree (superseded_by) WHERE (superseded_by IS NOT NULL);
+GRANT DELETE, INSERT, UPDATE ON exp.archive_manifest TO operator, parquet_archiver;
 GRANT SELECT ON exp.archive_manifest TO analyst, operator, parquet_archiver;
 
 CREATE TABLE exp.households (
@@ -670,6 +673,16 @@ COMMENT ON TABLE exp.dead_letter_actions IS 'The last thing an operator did with
 GRANT DELETE, INSERT, UPDATE ON exp.dead_letter_actions TO operator;
 GRANT SELECT ON exp.dead_letter_actions TO analyst, operator;
 
+CREATE TABLE exp.dropped_event_days (
+  event_date date NOT NULL,
+  event_count bigint NOT NULL,
+  dropped_at timestamp with time zone NOT NULL DEFAULT now(),
+  dropped_by text NOT NULL,
+  CONSTRAINT dropped_event_days_pkey PRIMARY KEY (event_date)
+);
+COMMENT ON TABLE exp.dropped_event_days IS 'Days that retention took from exp.events; the archive has them. Their aggregates can no more be recounted';
+GRANT SELECT ON exp.dropped_event_days TO analyst, operator;
+
 CREATE TABLE exp.metric_definitions (
   name text NOT NULL,
   definition jsonb NOT NULL,
@@ -704,7 +717,8 @@ BEGIN
   FOREACH parent IN ARRAY ARRAY['events', 'event_claims'] LOOP
     child := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
     BEGIN
-      EXECUTE format('CREATE TABLE exp.%I (LIKE exp.%I INCLUDING ALL)', child, parent);
+      EXECUTE format('CREATE TABLE exp.%I (LIKE exp.%I INCLUDING ALL) WITH (autovacuum_vacuum_insert_scale_factor = 0.05,
+        autovacuum_analyze_scale_factor = 0.05)', child, parent);
       EXECUTE format('ALTER TABLE exp.%I ATTACH PARTITION exp.%I FOR VALUES FROM (%L) TO (%L)', parent, child, day, day + 1);
     EXCEPTION WHEN duplicate_table THEN
       -- Made and attached by whoever held the lock before: looking first would still see the catalog as it was before the wait.
@@ -878,6 +892,71 @@ BEGIN
 END $function$;
 REVOKE ALL ON FUNCTION exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION exp.erase_unit(erased_type text, erased_id text, erased_hash bytea, new_pseudonym text, actor text) TO assignment_service, operator;
+
+CREATE OR REPLACE FUNCTION exp.reason_to_keep_event_day(day date, max_age interval)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'exp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+DECLARE
+  missing record;
+BEGIN
+  -- Kafka keeps events for 14 days: a day must not go while a replay could bring its events back as if they were new.
+  IF max_age < interval '15 days' THEN
+    RAISE EXCEPTION 'event days are kept for at least 15 days, longer than Kafka keeps events' USING ERRCODE = '22023';
+  END IF;
+  IF (day + 1)::timestamptz > now() - max_age THEN
+    RETURN 'the day itself is younger than the limit';
+  END IF;
+  IF EXISTS (SELECT FROM exp.events WHERE event_date = day AND created_at >= now() - max_age) THEN
+    RETURN 'events of it were ingested within the limit';
+  END IF;
+  -- From its first to its last offset, each partition must be covered by segments without a gap.
+  SELECT e.source_topic, e.source_partition, e.first_offset, e.last_offset INTO missing
+  FROM (SELECT source_topic, source_partition, min(source_offset) AS first_offset, max(source_offset) AS last_offset
+        FROM exp.events WHERE event_date = day GROUP BY 1, 2) e
+  WHERE e.last_offset - e.first_offset + 1 IS DISTINCT FROM (
+    SELECT sum(least(m.last_offset, e.last_offset) - greatest(m.first_offset, e.first_offset) + 1)
+    FROM exp.archive_manifest m
+    WHERE m.topic = e.source_topic AND m.kafka_partition = e.source_partition AND m.kind = 'segment'
+      AND m.status <> 'claimed' AND m.first_offset <= e.last_offset AND m.last_offset >= e.first_offset)
+  LIMIT 1;
+  IF FOUND THEN
+    RETURN format('offsets %s to %s of partition %s are not all archived', missing.first_offset, missing.last_offset,
+      missing.source_partition);
+  END IF;
+  RETURN NULL;
+END $function$;
+
+CREATE OR REPLACE FUNCTION exp.drop_event_day(day date, max_age interval, actor text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'exp'
+ SET "TimeZone" TO 'UTC'
+ SET lock_timeout TO '3s'
+AS $function$
+DECLARE
+  counted bigint;
+BEGIN
+  IF exp.reason_to_keep_event_day(day, max_age) IS NOT NULL THEN RETURN NULL; END IF;
+  SELECT count(*) INTO counted FROM exp.events WHERE event_date = day;
+  LOCK TABLE ONLY exp.events, ONLY exp.event_claims IN ACCESS EXCLUSIVE MODE;
+  -- An event that came since the look keeps the day.
+  IF (SELECT count(*) FROM exp.events WHERE event_date = day) <> counted THEN RETURN NULL; END IF;
+  EXECUTE format('DROP TABLE IF EXISTS exp.%I, exp.%I', 'events_' || to_char(day, 'YYYYMMDD'),
+    'event_claims_' || to_char(day, 'YYYYMMDD'));
+  INSERT INTO exp.dropped_event_days AS d (event_date, event_count, dropped_by) VALUES (day, counted, actor)
+  ON CONFLICT (event_date) DO UPDATE SET event_count = d.event_count + excluded.event_count, dropped_at = now(),
+    dropped_by = excluded.dropped_by;
+  INSERT INTO exp.audit_log (actor, action, subject, detail)
+  VALUES (actor, 'retention.drop-event-day', day::text, jsonb_build_object('events', counted));
+  RETURN counted;
+END $function$;
+REVOKE ALL ON FUNCTION exp.drop_event_day(day date, max_age interval, actor text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION exp.drop_event_day(day date, max_age interval, actor text) TO operator;
 
 CREATE VIEW exp.event_variants AS
  SELECT e.event_date,
