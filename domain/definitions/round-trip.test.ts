@@ -60,7 +60,7 @@ const bodyArbitrary: fc.Arbitrary<DefinitionBody> = fc
       params: fc.array(params, { minLength: 3, maxLength: 3 }),
       names: fc.uniqueArray(text, { minLength: 3, maxLength: 3 }),
       ramp: fc.option(params),
-      bound: fc.double({ noNaN: true, noDefaultInfinity: true }),
+      bound: fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }),
     },
     { requiredKeys: ['params', 'names', 'forced', 'times', 'bound'] },
   )

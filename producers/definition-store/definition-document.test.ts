@@ -26,6 +26,7 @@ const experiment: fc.Arbitrary<Partial<Experiment>> = fc.record({
   startsAt: fc.constantFrom(null, '2026-05-01T00:00:00.000Z'),
   storeRequired: fc.boolean(),
   hypothesis: fc.option(fc.string()),
+  analysis: fc.constantFrom({}, { test: 'fixed' as const, alpha: 0.1, segments: ['region'] }),
   metrics: fc.constantFrom(
     {},
     { primary: 'revenue', guardrails: [{ metric: 'x', direction: 'increase', bound: 0.1 }] },

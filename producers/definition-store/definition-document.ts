@@ -92,6 +92,8 @@ export function fromDefinitionDocument(document: DefinitionDocument): Experiment
       Object.entries(document.forced_variants).map(([unitId, name]) => [unitId, (idOf.get(name) ?? name) as VariantId]),
     ),
     metrics: document.metrics,
+    // Documents of earlier releases, on the topic, have none.
+    analysis: document.analysis ?? {},
     ramp: document.ramp,
     storeRequired: document.store_required,
     variants: document.variants.map((variant) => ({
