@@ -24,6 +24,7 @@ import { addExperimentCommands } from './experiments/commands.ts';
 import { addGroupCommands } from './groups/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
 import { addPolicyCommands } from './policies/commands.ts';
+import { addRebuildCommands } from './rebuild/commands.ts';
 
 /** For whoever has configured nothing at all, before the list of what is missing. */
 const nothingConfigured =
@@ -84,6 +85,7 @@ addClusterCommands(program, commandLine);
 addGroupCommands(program, commandLine);
 addDeadLetterCommands(program, commandLine);
 addArchiveCommands(program, commandLine);
+addRebuildCommands(program, commandLine);
 addDefinitionCommands(program, commandLine);
 addExperimentCommands(program, commandLine);
 addPolicyCommands(program, commandLine);

@@ -1,12 +1,11 @@
 // Composition root of the dataset-builder group: plan events of exp.events.v1 to exp.training_rows.
-import { createErasedUnitLookup, withErasure } from '#consumers/erasure.ts';
 import { createEventParser } from '#domain/event/decode-event.ts';
 import { startConsumer } from '#platform/kafka/consumer-process.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import { runMain } from '#platform/process/run-main.ts';
 import { topics } from '#schemas/topics.ts';
 import { datasetBuilderConfig } from './config.ts';
-import { createTrainingRowsSink } from './sink.ts';
+import { createGroupSink } from './group-sink.ts';
 
 const groupId = 'dataset-builder';
 
@@ -28,11 +27,7 @@ await runMain({
       deadLetterTopic: topics.eventsDeadLetter,
       pool,
       parse: createEventParser(config.eventTime),
-      sink: withErasure(createTrainingRowsSink(), {
-        pool,
-        erasedUnits: createErasedUnitLookup(config.erasure.key),
-        mode: 'leave-out',
-      }),
+      sink: createGroupSink(config, pool),
     });
   },
 });

@@ -1,15 +1,11 @@
 // Composition root of the metrics-aggregator group: exp.events.v1 to windows, first exposures and per-unit sums in Postgres.
-import { createErasedUnitLookup, withErasure } from '#consumers/erasure.ts';
 import { createEventParser } from '#domain/event/decode-event.ts';
 import { startConsumer } from '#platform/kafka/consumer-process.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import { runMain } from '#platform/process/run-main.ts';
 import { topics } from '#schemas/topics.ts';
-import { createAggregateStore } from './aggregate-store-postgres.ts';
 import { metricsAggregatorConfig } from './config.ts';
-import { createExposureRules } from './exposure-rules.ts';
-import { createKnownExposures } from './known-exposures.ts';
-import { createMetricsAggregatorSink } from './sink.ts';
+import { createGroupSink } from './group-sink.ts';
 
 const groupId = 'metrics-aggregator';
 
@@ -31,19 +27,7 @@ await runMain({
       deadLetterTopic: topics.eventsDeadLetter,
       pool,
       parse: createEventParser(config.eventTime),
-      sink: withErasure(
-        createMetricsAggregatorSink({
-          pool,
-          store: createAggregateStore({ consumerGroup: groupId }),
-          exposureRules: createExposureRules({ pool, now: Date.now }),
-          knownExposures: createKnownExposures(config.knownExposures.capacity),
-        }),
-        {
-          pool,
-          erasedUnits: createErasedUnitLookup(config.erasure.key),
-          mode: 'pseudonymize',
-        },
-      ),
+      sink: createGroupSink(config, pool),
     });
   },
 });

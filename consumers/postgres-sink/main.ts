@@ -1,13 +1,11 @@
 // Composition root of the postgres-sink group: exp.events.v1 to exp.events.
-import { createErasedUnitLookup, withErasure } from '#consumers/erasure.ts';
 import { createEventParser } from '#domain/event/decode-event.ts';
 import { startConsumer } from '#platform/kafka/consumer-process.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import { runMain } from '#platform/process/run-main.ts';
 import { topics } from '#schemas/topics.ts';
-import { createAssignmentLookup } from './assignment-lookup.ts';
 import { postgresSinkConfig } from './config.ts';
-import { createPostgresSink } from './sink.ts';
+import { createGroupSink } from './group-sink.ts';
 
 const groupId = 'postgres-sink';
 
@@ -29,11 +27,7 @@ await runMain({
       deadLetterTopic: topics.eventsDeadLetter,
       pool,
       parse: createEventParser(config.eventTime),
-      sink: withErasure(createPostgresSink({ pool, assignments: createAssignmentLookup() }), {
-        pool,
-        erasedUnits: createErasedUnitLookup(config.erasure.key),
-        mode: 'pseudonymize',
-      }),
+      sink: createGroupSink(config, pool),
     });
   },
 });

@@ -10,7 +10,11 @@ export type ArchivedRange = {
 };
 
 /** Key-value metadata of a compacted Parquet file. */
-export const archiveMetadataKeys = { topic: 'trialstream.topic', ranges: 'trialstream.ranges' } as const;
+export const archiveMetadataKeys = {
+  topic: 'trialstream.topic',
+  ranges: 'trialstream.ranges',
+  writtenAt: 'trialstream.written-at',
+} as const;
 
 /** The ranges in order, with those that follow each other put together. */
 export function joinRanges(ranges: readonly ArchivedRange[]): ArchivedRange[] {

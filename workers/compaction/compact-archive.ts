@@ -113,7 +113,12 @@ async function compactUnit(deps: CompactionDeps, unit: CompactionUnit, erasures:
     pool,
     inputs.map(({ id }) => id),
   );
-  const { body, ...written } = await writeCompactedFile(scratch, { paths, topic, ranges });
+  const { body, ...written } = await writeCompactedFile(scratch, {
+    paths,
+    topic,
+    ranges,
+    writtenAt: erasures.readAt,
+  });
   const objectKey = compactedKeyOf({ topic, hour: { dt, hour }, id: randomUUID() });
   const file = { objectKey, dt, hour, inputs, erasedUntil: erasures.readAt };
   const claimId = await claimFile(pool, topic, file);

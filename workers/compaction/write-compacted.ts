@@ -63,12 +63,13 @@ const selectedColumns = archiveColumns
 /** Writes the file from local copies of its inputs. Call `findErasedUnits` for them before. */
 export async function writeCompactedFile(
   { connection, folder }: ScratchDatabase,
-  input: { paths: readonly string[]; topic: string; ranges: readonly ArchivedRange[] },
+  input: { paths: readonly string[]; topic: string; ranges: readonly ArchivedRange[]; writtenAt: Date },
 ): Promise<CompactedFile> {
   const path = join(folder, 'compacted.parquet');
   const metadata = [
     [archiveMetadataKeys.topic, input.topic],
     [archiveMetadataKeys.ranges, formatRanges(joinRanges(input.ranges))],
+    [archiveMetadataKeys.writtenAt, input.writtenAt.toISOString()],
   ].map(([key, value]) => `${quoteText(key!)}: ${quoteText(value!)}`);
   // Whole rows travel once, in the last sort; which of them stay is decided on four narrow columns.
   await connection.run(
