@@ -25,6 +25,7 @@ import { addGroupCommands } from './groups/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
 import { addPolicyCommands } from './policies/commands.ts';
 import { addRebuildCommands } from './rebuild/commands.ts';
+import { addResultsCommands } from './results/commands.ts';
 
 /** For whoever has configured nothing at all, before the list of what is missing. */
 const nothingConfigured =
@@ -88,6 +89,7 @@ addArchiveCommands(program, commandLine);
 addRebuildCommands(program, commandLine);
 addDefinitionCommands(program, commandLine);
 addExperimentCommands(program, commandLine);
+addResultsCommands(program, commandLine);
 addPolicyCommands(program, commandLine);
 addKeyCommands(program, commandLine);
 addAssignmentCommands(program, commandLine);

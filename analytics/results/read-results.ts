@@ -42,8 +42,9 @@ export async function inSnapshot<T>(pool: Pool, read: (tx: PoolClient) => Promis
   let broken: Error | undefined;
   try {
     await tx.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    // Hash tables of a million units fit; compiling the queries would take longer than running them.
-    await tx.query("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off");
+    // Hash tables of a million units fit, and compiling takes longer than running. Nested loops only win when there are few rows, and
+    // lose by hours when the planner's statistics do not know a young experiment yet.
+    await tx.query("SET LOCAL work_mem = '128MB'; SET LOCAL jit = off; SET LOCAL enable_nestloop = off");
     const result = await read(tx);
     await tx.query('COMMIT');
     return result;

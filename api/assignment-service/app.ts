@@ -19,6 +19,7 @@ import { type ExperimentRoutesDeps, experimentRoutes } from './routes-experiment
 import { type ExplainRoutesDeps, explainRoutes } from './routes-explain.ts';
 import { type OfrepRoutesDeps, ofrepRoutes } from './routes-ofrep.ts';
 import { operationsRoutes, type Readiness } from './routes-operations.ts';
+import { type ResultsRoutesDeps, resultsRoutes } from './routes-results.ts';
 import { type UnitRoutesDeps, unitRoutes } from './routes-units.ts';
 
 export type AppDeps = {
@@ -28,6 +29,7 @@ export type AppDeps = {
   definitionFeed: DefinitionFeed;
   units: Omit<UnitRoutesDeps, 'keys'>;
   explain: Omit<ExplainRoutesDeps, 'keys'>;
+  results: Omit<ResultsRoutesDeps, 'keys'>;
   flags: OfrepRoutesDeps['flags'];
   rateLimiter: RateLimiter;
   /** Web pages of these origins may call the service; none may when the list is empty. */
@@ -106,6 +108,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(experimentRoutes, { keys: deps.keys, ...deps.experiments });
   await app.register(definitionRoutes, { keys: deps.keys, feed: deps.definitionFeed, metrics: deps.metrics });
   await app.register(explainRoutes, { keys: deps.keys, ...deps.explain });
+  await app.register(resultsRoutes, { keys: deps.keys, ...deps.results });
   await app.register(unitRoutes, { keys: deps.keys, ...deps.units });
   await app.register(ofrepRoutes, { keys: deps.keys, flags: deps.flags, log: deps.log });
   await app.ready();

@@ -32,6 +32,7 @@ import { createEraseUnit, verifyErasureKey } from './erasure-unit.ts';
 import { createLinkUnits } from './identity-link.ts';
 import { createImportAssignments } from './import-assignments.ts';
 import { createInProcessRateLimiter } from './rate-limit.ts';
+import { createResultsReader } from './results-reader.ts';
 import { createFlagEvaluator } from './routes-ofrep-evaluate.ts';
 import { createSharedAccess } from './shared-access.ts';
 import { createUnitReader } from './unit-assignments.ts';
@@ -71,6 +72,7 @@ export async function startService(options: {
   };
   const pool = openPool('assignment-service', config.postgres.poolSize);
   const backgroundPool = openPool('assignment-service-background', backgroundConnections);
+  const resultsPool = openPool('assignment-service-results', 1);
 
   const keys = resources.use(createApiKeyStore({ pool: backgroundPool, log }));
   await verifyErasureKey(backgroundPool, config.erasure.key);
@@ -177,6 +179,7 @@ export async function startService(options: {
       currentDefinitions: live.current,
       onStored: assignmentRelay.wake,
     },
+    results: { readResults: createResultsReader({ pool: resultsPool }) },
     explain: { units, currentDefinitions: live.current, lookAgain: live.lookAgain, nowMs: Date.now },
     flags: createFlagEvaluator({ assignUnit, currentDefinitions: live.current, lookAgain: live.lookAgain }),
     metrics,
