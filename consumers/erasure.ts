@@ -5,6 +5,7 @@ import { eventKeyOf } from '#domain/event/parse-event.ts';
 import { FatalError, RetryableError } from '#platform/errors.ts';
 import type { DecodedRecord, RejectedRecord } from '#platform/kafka/record.ts';
 import type { Batch, Sink, WriteResult } from '#platform/kafka/sink.ts';
+import { requireErasureKey } from '#platform/postgres/erasures.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 
@@ -38,17 +39,7 @@ export function createErasedUnitLookup(key: string): ErasedUnitLookup {
   return {
     find: async (connection, records) => {
       if (!isKeyChecked) {
-        const { rows } = await connection.query<{ same: boolean }>('SELECT exp.claim_erasure_key($1) AS same', [
-          fingerprint,
-        ]);
-        if (rows[0]?.same !== true) {
-          throw new FatalError(
-            'ERASURE_KEY is not the key that this database was used with: erased units would come back',
-            {
-              code: 'config-invalid',
-            },
-          );
-        }
+        await requireErasureKey(connection, fingerprint);
         isKeyChecked = true;
       }
       const any = await connection.query<{ any: boolean }>('SELECT EXISTS (SELECT FROM exp.erasures) AS any');

@@ -1,8 +1,6 @@
 // Erases a unit in Postgres in one transaction and makes every instance forget what it remembers of it.
 import { randomUUID } from 'node:crypto';
 import { hashUnit } from '#domain/archive/erased-units.ts';
-import { erasureKeyFingerprint } from '#domain/erasure/pseudonymize-event.ts';
-import { FatalError } from '#platform/errors.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import type { DefinitionIndex } from '#producers/definition-store/live-definitions.ts';
 import type { UnitReader } from './unit-assignments.ts';
@@ -22,17 +20,6 @@ export type ErasureReport = {
 };
 
 export type EraseUnit = (unit: { unitType: string; unitId: string }, requestedBy: string) => Promise<ErasureReport>;
-
-/** @throws FatalError when the key is not the one that this database was used with. */
-export async function verifyErasureKey(pool: Pick<Pool, 'query'>, key: string): Promise<void> {
-  const { rows } = await pool.query<{ same: boolean }>('SELECT exp.claim_erasure_key($1) AS same', [
-    erasureKeyFingerprint(key),
-  ]);
-  if (rows[0]?.same === true) return;
-  throw new FatalError('ERASURE_KEY is not the key that this database was used with: erased units would come back', {
-    code: 'config-invalid',
-  });
-}
 
 /** Repeating an erasure is safe: the unit keeps its pseudonym, and what was stored since is erased too. */
 export function createEraseUnit(deps: {

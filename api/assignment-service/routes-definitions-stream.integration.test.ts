@@ -82,6 +82,29 @@ test('a change made on one instance reaches a stream of another one, and a known
   expect(known.text).toBe(': unchanged\n\n');
 });
 
+test('a change reaches the other instance and its clients in less than 200 ms', async () => {
+  await writer.call('POST', '/v1/experiments', definitionOf({ key: 'prompt', coverage: 0 }));
+  const stream = await openStream(headersOf(testKey));
+  await until('the present state', () => stream.text.includes('"prompt"'));
+  const delaysMs: number[] = [];
+  for (let version = 1; version <= 9; version += 1) {
+    const body = { coverage: version / 10, expected_version: version, reason: 'test' };
+    const beforeMs = performance.now();
+    expect((await writer.call('POST', '/v1/experiments/prompt/coverage', body)).status).toBe(200);
+    const isKnown = async (): Promise<boolean> => {
+      const { body: known } = await reader.call('GET', '/v1/definitions');
+      const found = (known as { experiments: { key: string; version: number }[] }).experiments;
+      return found.some((one) => one.key === 'prompt' && one.version > version);
+    };
+    const isHeard = () => stream.text.includes(`"coverage_basis_points":${version * 1_000}`);
+    await until('both know', async () => isHeard() && (await isKnown()), { intervalMs: 2 });
+    delaysMs.push(performance.now() - beforeMs);
+  }
+  // Polling would need a second; a busy machine may delay some of them.
+  const thirdFastestMs = delaysMs.sort((one, other) => one - other)[2];
+  expect(thirdFastestMs).toBeLessThan(200);
+});
+
 test('an experiment that needs the store is streamed without ranges', async () => {
   await writer.call('POST', '/v1/experiments', definitionOf({ key: 'overridden' }));
   const stream = await openStream(headersOf(testKey));

@@ -1,12 +1,14 @@
 // Puts the parts of one service instance together, in the order in which they start; the caller releases them in reverse.
 import type { FastifyInstance } from 'fastify';
 import { createApiKeyStore } from '#api/authentication.ts';
+import { erasureKeyFingerprint } from '#domain/erasure/pseudonymize-event.ts';
 import type { SettingsOf } from '#platform/config/settings.ts';
 import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
 import { createRecordProducer } from '#platform/kafka/record-producer.ts';
 import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
 import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createModelRegistry } from '#platform/mlflow/model-registry.ts';
+import { requireErasureKey } from '#platform/postgres/erasures.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
@@ -28,7 +30,7 @@ import type { assignmentServiceConfig } from './config.ts';
 import { createDefinitionAccess } from './definition-access.ts';
 import { createDefinitionFeed } from './definition-feed.ts';
 import { createErasureListener } from './erasure-listener.ts';
-import { createEraseUnit, verifyErasureKey } from './erasure-unit.ts';
+import { createEraseUnit } from './erasure-unit.ts';
 import { createLinkUnits } from './identity-link.ts';
 import { createImportAssignments } from './import-assignments.ts';
 import { createInProcessRateLimiter } from './rate-limit.ts';
@@ -75,7 +77,7 @@ export async function startService(options: {
   const resultsPool = openPool('assignment-service-results', 1);
 
   const keys = resources.use(createApiKeyStore({ pool: backgroundPool, log }));
-  await verifyErasureKey(backgroundPool, config.erasure.key);
+  await requireErasureKey(backgroundPool, erasureKeyFingerprint(config.erasure.key));
   await keys.start();
   const definitionFeed = createDefinitionFeed();
   const live = resources.use(createLiveDefinitions({ pool: backgroundPool, log, onChange: definitionFeed.publish }));

@@ -154,7 +154,7 @@ describe('dead letters', () => {
     ]);
   });
 
-  it('of an erased unit are never sent again, and without the key nothing is', async () => {
+  it('of an erased unit are never sent again, and without the right key nothing is', async () => {
     const event = sampleEvent({ event_id: randomUUID(), unit_id: 'forget-me', event_time: Date.UTC(2500, 0, 1) });
     await kafka.producer().send(kafka.name('events'), [{ key: eventKeyOf(event), value: encode(event) }]);
     const [letter] = await untilLetters(1, { states: ['open'] });
@@ -166,5 +166,8 @@ describe('dead letters', () => {
     const plan = await planRetry({ ...cluster, erasureKey: 'secret' }, [letter!]);
     expect(plan.records).toEqual([]);
     expect(plan.erased).toEqual([letter]);
+    await expect(planRetry({ ...cluster, erasureKey: 'another' }, [letter!])).rejects.toThrow(
+      'ERASURE_KEY is not the key that this database was used with',
+    );
   });
 });

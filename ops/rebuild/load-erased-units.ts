@@ -1,10 +1,11 @@
 // Reads exp.erasures for commands that bring events back.
 import { createErasedUnits, type ErasedUnits } from '#domain/archive/erased-units.ts';
+import { erasureKeyFingerprint } from '#domain/erasure/pseudonymize-event.ts';
 import { FatalError } from '#platform/errors.ts';
-import { readErasures } from '#platform/postgres/erasures.ts';
+import { readErasures, requireErasureKey } from '#platform/postgres/erasures.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 
-/** @throws FatalError when units were erased and the key of their hashes is not given: they would come back. */
+/** @throws FatalError when units were erased and the key of their hashes is missing or another one: they would come back. */
 export async function loadErasedUnits(pool: Pool, key: string | undefined): Promise<ErasedUnits> {
   const { erasures } = await readErasures(pool);
   if (erasures.length > 0 && key === undefined) {
@@ -13,5 +14,7 @@ export async function loadErasedUnits(pool: Pool, key: string | undefined): Prom
       { code: 'config-invalid' },
     );
   }
+  // Without erasures there is nothing to compare with, and asking would make this key the database's own.
+  if (erasures.length > 0 && key !== undefined) await requireErasureKey(pool, erasureKeyFingerprint(key));
   return createErasedUnits(erasures, key ?? '');
 }

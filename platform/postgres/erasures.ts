@@ -1,5 +1,6 @@
 // Reads exp.erasures so that nothing erased before a known time is missed.
-import { inTransaction, type Pool } from '#platform/postgres/pool.ts';
+import { FatalError } from '#platform/errors.ts';
+import { inTransaction, type Pool, type PoolClient } from '#platform/postgres/pool.ts';
 
 export type StoredErasure = { readonly unitHash: Buffer; readonly pseudonym: string; readonly erasedAtMs: number };
 
@@ -25,5 +26,17 @@ export async function readErasures(pool: Pool): Promise<StoredErasures> {
         erasedAtMs: erased_at.getTime(),
       })),
     };
+  });
+}
+
+/**
+ * Makes sure that the key with this fingerprint is the one of this database, which the first caller ever decides. With another key
+ * the hashes of erased units fit nobody. @throws FatalError when it is another one.
+ */
+export async function requireErasureKey(connection: Pick<PoolClient, 'query'>, fingerprint: Buffer): Promise<void> {
+  const { rows } = await connection.query<{ same: boolean }>('SELECT exp.claim_erasure_key($1) AS same', [fingerprint]);
+  if (rows[0]?.same === true) return;
+  throw new FatalError('ERASURE_KEY is not the key that this database was used with: erased units would come back', {
+    code: 'config-invalid',
   });
 }

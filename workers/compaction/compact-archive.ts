@@ -7,7 +7,7 @@ import { FatalError } from '#platform/errors.ts';
 import { downloadObjects } from '#platform/object-store/download-objects.ts';
 import type { ObjectStore } from '#platform/object-store/object-store.ts';
 import { openScratchDatabase } from '#platform/parquet/scratch-database.ts';
-import { readErasures } from '#platform/postgres/erasures.ts';
+import { readErasures, requireErasureKey } from '#platform/postgres/erasures.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import {
   claimFile,
@@ -64,14 +64,7 @@ type Written = Pick<CompactionReport, 'files' | 'replacedObjects' | 'rows' | 'du
 const nothingWritten: Written = { files: 0, replacedObjects: 0, rows: 0, duplicates: 0, erasedUnits: 0 };
 
 async function loadErasures(pool: Pool, key: string): Promise<Erasures> {
-  const claimed = await pool.query<{ same: boolean }>('SELECT exp.claim_erasure_key($1) AS same', [
-    erasureKeyFingerprint(key),
-  ]);
-  if (claimed.rows[0]!.same !== true) {
-    throw new FatalError('ERASURE_KEY is not the key that this database was used with: erased units would stay', {
-      code: 'config-invalid',
-    });
-  }
+  await requireErasureKey(pool, erasureKeyFingerprint(key));
   const { readAt, erasures } = await readErasures(pool);
   const latestMs = erasures.reduce((latest, { erasedAtMs }) => Math.max(latest, erasedAtMs), Number.NEGATIVE_INFINITY);
   return {
