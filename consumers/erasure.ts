@@ -2,7 +2,7 @@
 import { hashUnit } from '#domain/archive/erased-units.ts';
 import { erasureKeyFingerprint, pseudonymizeEvent } from '#domain/erasure/pseudonymize-event.ts';
 import { eventKeyOf } from '#domain/event/parse-event.ts';
-import { FatalError, RetryableError } from '#platform/errors.ts';
+import { RetryableError } from '#platform/errors.ts';
 import type { DecodedRecord, RejectedRecord } from '#platform/kafka/record.ts';
 import type { Batch, Sink, WriteResult } from '#platform/kafka/sink.ts';
 import { requireErasureKey } from '#platform/postgres/erasures.ts';

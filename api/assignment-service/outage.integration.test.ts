@@ -58,11 +58,16 @@ test('serves what it knows, refuses what it cannot store, and goes on by itself'
   expect(refused).toMatchObject({ status: 503, body: { code: 'unavailable' }, headers: { 'retry-after': '1' } });
   const change = { coverage: 1, expected_version: 1, reason: 'test' };
   expect((await service.call('POST', '/v1/experiments/checkout-button/coverage', change)).status).toBe(503);
+  expect((await service.call('GET', '/v1/units/user/known/assignments')).status).toBe(503);
   expect((await service.call('GET', '/readyz')).status).toBe(200);
   expect((await service.call('POST', '/v1/assignments', {}, { key: 'unknown' })).status).toBe(401);
 
   await setDatabaseState(database, 'assignment_service', 'back');
   await until('new units are assigned again', async () => (await assign('new')).status === 200);
+  await until('units are told about again', async () => {
+    const { status, body } = await service.call('GET', '/v1/units/user/known/assignments');
+    return status === 200 && (body as { assignments: unknown[] }).assignments.length === 1;
+  });
   await until('the outbox is published again', async () => {
     const { rows } = await database.pool.query('SELECT FROM exp.assignment_outbox WHERE published_at IS NULL LIMIT 1');
     return rows.length === 0;

@@ -10,6 +10,7 @@ import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { requireErasureKey } from '#platform/postgres/erasures.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
+import { createTypedPool } from '#platform/postgres/typed-pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import { type AssignmentEncoder, createAssignmentOutbox } from '#producers/assignment-publisher/assignment-outbox.ts';
@@ -43,6 +44,8 @@ export type AssignmentServiceSettings = SettingsOf<(typeof assignmentServiceConf
 
 /** Two relays and two listeners, each with a connection of its own for as long as it works, and one to spare. */
 const backgroundConnections = 5;
+/** Histories, explanations and links are read by people and at logins. */
+const unitReadConnections = 2;
 /** A read that began before an erasure may still put what it read into the cache: no read takes this long. */
 const forgetAgainMs = 5_000;
 
@@ -151,7 +154,13 @@ export async function startService(options: {
     }),
   );
   await erasures.start();
-  const units = createUnitReader(pool);
+  const typedPool = await createTypedPool({
+    ...config.postgres,
+    poolSize: unitReadConnections,
+    applicationName: 'assignment-service-units',
+  });
+  resources.defer(() => typedPool.end());
+  const units = createUnitReader(typedPool);
   const links = metrics.counter('identity_links_total', 'Assignments met when units logged in, by outcome', [
     'outcome',
   ]);

@@ -145,7 +145,8 @@ export const transitionSchema = Type.Object(
     winner: Type.Optional(
       Type.String({
         ...keyOrIdSchema,
-        description: 'With completed: name or id of the variant that all units get from now on',
+        description:
+          'With completed: name or id of the variant that all units get from now on; when absent, a promoted variant stays, or nothing is delivered',
       }),
     ),
     expected_version: versionSchema,

@@ -77,6 +77,14 @@ test('pausing leaves what is delivered, and stopping delivery leaves enrolment',
   expect(outcomeOf({}, { kind: 'rollback' })).toEqual({ status: 'running', serving: off });
 });
 
+test('completing without a winner leaves a promoted variant delivered', () => {
+  const completed = { status: 'completed', serving: toTreatment };
+  expect(outcomeOf({ serving: toTreatment }, { kind: 'complete', winner: null })).toEqual(completed);
+  expect(outcomeOf({ status: 'completed', serving: toTreatment }, { kind: 'complete', winner: null })).toBe(
+    'unchanged',
+  );
+});
+
 test('a change is the next version, and changes nothing else', () => {
   const experiment = sampleExperiment({ version: 6 });
   const plan = planLifecycleCommand(experiment, { kind: 'pause' });

@@ -13,7 +13,7 @@ import type { VariantId } from './ids.ts';
 export type LifecycleCommand =
   | { readonly kind: 'start' | 'pause' | 'resume' | 'archive' | 'rollback' | 'restore' }
   | { readonly kind: 'promote'; readonly variantId: VariantId }
-  /** Without a winner nothing is delivered any more, so that callers fall back to their default. */
+  /** Without a winner, what is delivered to all already stays; else nothing is delivered any more and callers get their default. */
   | { readonly kind: 'complete'; readonly winner: VariantId | null };
 
 type CommandKind = LifecycleCommand['kind'];
@@ -80,10 +80,12 @@ function changesOf(
     case 'complete':
       return {
         status: 'completed',
-        serving: command.winner === null ? { mode: 'off' } : { mode: 'all_to', variantId: command.winner },
+        serving: command.winner === null ? servingAfter(serving) : { mode: 'all_to', variantId: command.winner },
       };
   }
 }
+
+const servingAfter = (serving: Serving): Serving => (serving.mode === 'all_to' ? serving : { mode: 'off' });
 
 function sameServing(one: Serving, other: Serving): boolean {
   if (one.mode === 'all_to' && other.mode === 'all_to') return one.variantId === other.variantId;

@@ -148,7 +148,8 @@ function formatItem({ kind, name, action, summary, changes, problems, notes }: P
 
 const sharePath = /^(coverage|variants\[\d+\]\.allocation|layer\.(start|end)|holdout\.share)$/;
 
-function formatChange({ path, before, after }: DefinitionChange): string {
+/** One change in shares as people write them. */
+export function formatChange({ path, before, after }: DefinitionChange): string {
   const show = (value: unknown): string => {
     if (value === undefined) return 'nothing';
     if (typeof value === 'number' && sharePath.test(path)) return formatBasisPoints(value);

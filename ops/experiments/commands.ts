@@ -1,10 +1,12 @@
 // `ops experiments list | history | republish | start | pause | resume | complete | archive | rollback | restore | promote | coverage`.
 import { type Command, InvalidArgumentError } from 'commander';
 import { formatBasisPoints, parseBasisPoints } from '#domain/assignment/basis-points.ts';
+import type { DefinitionChange } from '#domain/experiment/definition-diff.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import { toDefinitionDocument } from '#producers/definition-store/definition-document.ts';
 import { listDefinitions } from '#producers/definition-store/definition-rows.ts';
 import { withDefinitions } from '../apply/open-definitions.ts';
+import { formatChange } from '../apply/plan-items.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parsePositiveInteger } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
@@ -36,7 +38,7 @@ async function listHistory(pool: Pool, key: string) {
     changed_at: Date;
     changed_by: string;
     reason: string;
-    diff: readonly { path: string }[];
+    diff: readonly DefinitionChange[];
   }>(
     `SELECT x.iteration, v.version, v.changed_at, v.changed_by, v.reason, v.diff
      FROM exp.experiment_versions v JOIN exp.experiments x ON x.id = v.experiment_id
@@ -95,7 +97,7 @@ export function addExperimentCommands(program: Command, commandLine: CommandLine
           row.changed_at,
           row.changed_by,
           row.reason,
-          row.version === 1 ? 'created' : row.diff.map(({ path }) => path).join(', '),
+          row.version === 1 ? 'created' : row.diff.map(formatChange).join('; '),
         ]);
         print(formatTable(['iteration', 'version', 'at', 'by', 'why', 'changed'], cells));
       }),
@@ -138,7 +140,7 @@ export function addExperimentCommands(program: Command, commandLine: CommandLine
       change(key, options, { kind }),
     );
   }
-  addChange('complete', 'end the experiment; the winner is delivered to all, or nothing when there is none')
+  addChange('complete', 'end the experiment; without a winner, a promoted variant stays delivered, or else nothing is')
     .option('--winner <variant>', 'name or id of the variant that everybody gets from now on')
     .action((key: string, options: ChangeOptions) =>
       change(key, options, { kind: 'complete', winner: options.winner ?? null }),

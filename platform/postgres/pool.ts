@@ -1,6 +1,5 @@
-// Postgres connections: one way to open a pool, with UTC sessions, bounded waits and dates kept as text.
+// Postgres connections for bulk work and transactions: one way to open a pool, with UTC sessions, bounded waits and dates kept as text.
 import pg from 'pg';
-import { createPool as createSlonikPool, type DatabasePool } from 'slonik';
 import { FatalError } from '#platform/errors.ts';
 
 export type Pool = pg.Pool;
@@ -8,7 +7,7 @@ export type PoolClient = pg.PoolClient;
 
 export type PostgresConfig = { url: string; poolSize: number };
 
-type PoolOptions = PostgresConfig & {
+export type PoolOptions = PostgresConfig & {
   /** Shown in pg_stat_activity: the folder of the process. */
   applicationName: string;
   statementTimeoutMs?: number;
@@ -75,24 +74,4 @@ export async function inTransaction<T>(pool: Pool, work: (tx: PoolClient) => Pro
   } finally {
     tx.release(broken);
   }
-}
-
-/** A Slonik pool for typed queries of the services and commands. */
-export async function createTypedPool(options: PoolOptions): Promise<DatabasePool> {
-  const statementTimeoutMs = options.statementTimeoutMs ?? 30_000;
-  const address = new URL(options.url);
-  address.searchParams.set('application_name', options.applicationName);
-  address.searchParams.set('options', '-c TimeZone=UTC');
-  return createSlonikPool(address.toString(), {
-    maximumPoolSize: options.poolSize,
-    connectionTimeout: 5_000,
-    statementTimeout: statementTimeoutMs,
-    idleInTransactionSessionTimeout: idleInTransactionTimeoutMs,
-    typeParsers: [
-      { name: 'date', parse: (value) => value },
-      { name: 'int8', parse: (value) => BigInt(value) },
-      { name: 'timestamptz', parse: (value) => Date.parse(value) },
-      { name: 'timestamp', parse: (value) => Date.parse(`${value}Z`) },
-    ],
-  });
 }

@@ -3,15 +3,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import type { StackEndpoints } from '#infra/local/components.ts';
+import { deriveLocalAccess } from '#infra/system/local-access.ts';
 import { listMigrations, migrate } from '#platform/postgres/migrate.ts';
 import { createPostgresPool, type Pool } from '#platform/postgres/pool.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 
 const migrationsFolder = fileURLToPath(new URL('../../migrations', import.meta.url));
 const templateLockKey = 7_160_009;
-/** Local test servers only: the process roles log in with this. */
-export const testRolePassword = 'test-only';
-
 export type DatabaseRole =
   | 'analyst'
   | 'assignment_service'
@@ -55,7 +53,7 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
   }
 }
 
-async function ensureTemplate(serverUrl: string): Promise<string> {
+async function ensureTemplate(serverUrl: string, rolePassword: string): Promise<string> {
   const migrations = await listMigrations(migrationsFolder);
   const digest = createHash('sha256')
     .update(migrations.map(({ checksum }) => checksum).join())
@@ -81,7 +79,7 @@ async function ensureTemplate(serverUrl: string): Promise<string> {
         'dataset_builder',
         'operator',
       ]) {
-        await pool.query(`ALTER ROLE ${role} LOGIN PASSWORD '${testRolePassword}'`);
+        await pool.query(`ALTER ROLE ${role} LOGIN PASSWORD '${rolePassword}'`);
       }
     } finally {
       await pool.end();
@@ -94,7 +92,9 @@ async function ensureTemplate(serverUrl: string): Promise<string> {
 /** Clones the template on the shared stack, or on another one. Every test file makes its own and drops it. */
 export async function createTestDatabase(endpoints: StackEndpoints = stackEndpoints()): Promise<TestDatabase> {
   const serverUrl = endpoints.postgres.superuserUrl;
-  const template = await ensureTemplate(serverUrl);
+  // Roles belong to the whole server: they keep the password that a system on the same stack gives them.
+  const { rolePassword } = deriveLocalAccess(endpoints);
+  const template = await ensureTemplate(serverUrl, rolePassword);
   const name = `test_${randomBytes(8).toString('hex')}`;
   await withClient(serverUrl, async (client) => {
     // Cloning refuses a template that another session clones at this moment.
@@ -107,7 +107,7 @@ export async function createTestDatabase(endpoints: StackEndpoints = stackEndpoi
     pools.push(pool);
     return pool;
   };
-  const urlAs = (role: DatabaseRole): string => urlOf(serverUrl, name, { user: role, password: testRolePassword });
+  const urlAs = (role: DatabaseRole): string => urlOf(serverUrl, name, { user: role, password: rolePassword });
   return {
     name,
     url: urlOf(serverUrl, name),

@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { compactedKeyOf } from '#domain/archive/archive-layout.ts';
 import { createErasedUnits, type ErasedUnits } from '#domain/archive/erased-units.ts';
 import { erasureKeyFingerprint } from '#domain/erasure/pseudonymize-event.ts';
-import { FatalError } from '#platform/errors.ts';
 import { downloadObjects } from '#platform/object-store/download-objects.ts';
 import type { ObjectStore } from '#platform/object-store/object-store.ts';
 import { openScratchDatabase } from '#platform/parquet/scratch-database.ts';

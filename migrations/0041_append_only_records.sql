@@ -1,0 +1,3 @@
+-- Records of who changed what are added to and never edited; stored assignments are never edited either, and only erasure removes them.
+REVOKE UPDATE ON exp.experiment_versions FROM assignment_service;
+REVOKE UPDATE, DELETE ON exp.experiment_versions, exp.audit_log, exp.assignments, exp.erasures FROM operator;
