@@ -8,6 +8,7 @@ import { createKafka } from '#platform/kafka/kafka-client.ts';
 import { createObjectStore } from '#platform/object-store/object-store.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
+import { OpenBanditFileError } from '#producers/open-bandit/parse-open-bandit.ts';
 import type { StackEndpoints } from '../local/components.ts';
 import { defaultLocalDir, repositoryRoot } from '../local/local-dir.ts';
 import { describeError, StackError } from '../local/stack-error.ts';
@@ -189,7 +190,8 @@ try {
   if (options.json) process.stdout.write(`${toReportJson(report)}\n`);
   process.exitCode = report.checks.every(({ ok }) => ok) ? 0 : 1;
 } catch (error) {
-  step(describeError(error));
+  // The file of a person who runs this: what is wrong with it is the whole story.
+  step(error instanceof OpenBanditFileError ? error.message : describeError(error));
   await resources.disposeAsync().catch((second: unknown) => step(describeError(second)));
   process.exitCode = 1;
 }

@@ -115,7 +115,9 @@ test('two runs end with all checks true, the figures of the file and nothing lef
 
   const again = reportOf(await start(sliceFile));
   expect(listProcessesOf(localDir)).toEqual([]);
-  expect({ ...again, seconds: 0 }).toEqual({ ...first, seconds: 0 });
+  // Seconds differ, and so does the day of the build when midnight has passed.
+  const figuresOf = (report: Report) => ({ ...report, seconds: 0, dataset: { ...report.dataset, object_key: '' } });
+  expect(figuresOf(again)).toEqual(figuresOf(first));
 });
 
 test('--keep leaves the system running for further runs, a broken file fails clearly, and npm run down stops all of it', async () => {
@@ -136,8 +138,7 @@ test('--keep leaves the system running for further runs, a broken file fails cle
   await writeFile(brokenFile, `${broken.join('\n')}\n`);
   const failed = await start(brokenFile);
   expect(failed.code).toBe(1);
-  expect(failed.stderr).toContain('Broken Campaign.csv');
-  expect(failed.stderr).toMatch(/line 701\b/);
+  expect(failed.stderr).toContain('Broken Campaign.csv:701:timestamp: expected a time such as');
   expect(failed.stderr).toContain('yesterday');
   expect(failed.stderr).not.toMatch(/^ +at /m);
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
