@@ -194,6 +194,7 @@ CREATE INDEX assignments_by_unit ON exp.assignments USING btree (unit_id, unit_t
 CREATE INDEX assignments_forced ON exp.assignments USING btree (experiment_id, unit_id) WHERE (source = 'forced'::text);
 CREATE INDEX assignments_not_hashed ON exp.assignments USING btree (experiment_id, unit_id) WHERE (source = ANY (ARRAY['inherited'::text, 'imported'::text]));
 GRANT INSERT ON exp.assignments TO assignment_service, operator;
+GRANT MAINTAIN ON exp.assignments TO operator;
 GRANT SELECT ON exp.assignments TO analyst, assignment_service, metrics_aggregator, operator, postgres_sink;
 
 CREATE TABLE exp.assignment_outbox (
