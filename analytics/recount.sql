@@ -1,14 +1,17 @@
 -- The batch recount: what the tables of the metrics-aggregator must hold, counted anew from exp.events.
 --
--- The one definition, used by tests and by `ops reconcile`. Run this file in a session, then compare each table with the
--- temporary view of its name, for example TABLE exp.first_exposures EXCEPT TABLE pg_temp.recount_first_exposures. Counts, min,
+-- The one definition, used by tests and by `ops reconcile`, which narrows the first view to the events that the group has counted and
+-- to a window. Run this file in a session, then compare each table with the temporary view of its name, for example TABLE exp.first_exposures EXCEPT TABLE pg_temp.recount_first_exposures. Counts, min,
 -- max and bins are equal exactly; sum, mean and m2 but for the rounding of another order of addition (1e-9, relative).
+
+CREATE OR REPLACE TEMPORARY VIEW recount_events AS
+SELECT event_date, event_id, event_type, unit_type, unit_id, event_time, experiments, metrics FROM exp.events;
 
 -- Events that the aggregator accepts: it refuses those with a metric beyond 1e100, whose squares leave the range of a double.
 CREATE OR REPLACE TEMPORARY VIEW recount_values AS
 SELECT e.event_date, e.event_id, e.event_type, e.unit_type, e.unit_id, e.event_time, e.experiments,
   m.key AS metric_name, m.value::float8 AS value
-FROM exp.events e
+FROM recount_events e
 CROSS JOIN LATERAL jsonb_each(e.metrics) AS m
 WHERE NOT EXISTS (SELECT FROM jsonb_each(e.metrics) AS o WHERE abs(o.value::float8) > 1e100);
 
@@ -34,7 +37,7 @@ GROUP BY 1, 2, 3, 4, 5, 6;
 -- An exposure is an event of an exposure type (schemas/event-types.ts) or, in an experiment with implicit exposure, any event.
 CREATE OR REPLACE TEMPORARY VIEW recount_first_exposures AS
 SELECT r.experiment_id, e.unit_id, r.variant_id, min(e.event_time) AS first_exposed_at
-FROM exp.events e
+FROM recount_events e
 CROSS JOIN LATERAL jsonb_to_recordset(e.experiments) AS r (experiment_id uuid, variant_id uuid)
 LEFT JOIN exp.experiments x ON x.id = r.experiment_id
 WHERE (e.event_type IN ('exposure') OR x.exposure = 'implicit')

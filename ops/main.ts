@@ -25,6 +25,7 @@ import { addGroupCommands } from './groups/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
 import { addPolicyCommands } from './policies/commands.ts';
 import { addRebuildCommands } from './rebuild/commands.ts';
+import { addReconcileCommand } from './reconcile/commands.ts';
 import { addResultsCommands } from './results/commands.ts';
 
 /** For whoever has configured nothing at all, before the list of what is missing. */
@@ -87,6 +88,7 @@ addGroupCommands(program, commandLine);
 addDeadLetterCommands(program, commandLine);
 addArchiveCommands(program, commandLine);
 addRebuildCommands(program, commandLine);
+addReconcileCommand(program, commandLine);
 addDefinitionCommands(program, commandLine);
 addExperimentCommands(program, commandLine);
 addResultsCommands(program, commandLine);

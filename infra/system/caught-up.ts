@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka } from '#platform/kafka/kafka-client.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
-import { inNamespace, topics } from '#schemas/topics.ts';
+import { type ConsumerGroupName, inNamespace, topics } from '#schemas/topics.ts';
 import { StackError } from '../local/stack-error.ts';
 
 export type GroupLag = { readonly group: string; readonly lag: bigint };
@@ -12,6 +12,8 @@ export async function readLag(options: {
   kafka: Kafka;
   pool: Pool;
   namespace?: string;
+  /** All of the topic when absent. */
+  wanted?: readonly ConsumerGroupName[];
 }): Promise<{ groups: GroupLag[]; outboxDepth: bigint }> {
   const topic = inNamespace(topics.events.name, options.namespace);
   const admin = options.kafka.admin();
@@ -24,7 +26,7 @@ export async function readLag(options: {
       [topic],
     );
     const positions = new Map(stored.rows.map((row) => [row.consumer_group, row.position]));
-    const groups = topics.events.groups.map((group) => ({
+    const groups = (options.wanted ?? topics.events.groups).map((group) => ({
       group,
       lag: ends - (positions.get(inNamespace(group, options.namespace)) ?? starts),
     }));
@@ -43,6 +45,7 @@ export async function waitUntilCaughtUp(options: {
   kafka: Kafka;
   pool: Pool;
   namespace?: string;
+  wanted?: readonly ConsumerGroupName[];
   stallMs?: number;
   onProgress?: (text: string) => void;
 }): Promise<void> {

@@ -1,6 +1,7 @@
 // What the stores hold after a run: events and aggregates in Postgres, the archive as its readers see it, positions against Kafka.
 import { readFile } from 'node:fs/promises';
 import { readEventsSql } from '#domain/archive/archive-layout.ts';
+import { aggregateTables, differingKeysSql } from '#ops/reconcile/aggregate-tables.ts';
 import type { Kafka } from '#platform/kafka/kafka-client.ts';
 import { downloadObjects } from '#platform/object-store/download-objects.ts';
 import type { ObjectStore } from '#platform/object-store/object-store.ts';
@@ -96,19 +97,6 @@ export async function findArchiveGaps(pool: Pool, ends: ReadonlyMap<number, bigi
   return problems;
 }
 
-const windowKeys = ['experiment_id', 'variant_id', 'metric_name', 'granularity', 'bucket_start'];
-const unitKeys = ['experiment_id', 'variant_id', 'unit_id', 'metric_name'];
-
-/** Tables of the aggregator: keys, columns equal but for rounding, columns equal exactly. */
-const aggregateTables: readonly (readonly [string, readonly string[], readonly string[], readonly string[]])[] = [
-  ['metric_aggregates', windowKeys, ['sum', 'mean', 'm2'], ['count', 'min', 'max']],
-  ['metric_aggregate_bins', [...windowKeys, 'bin'], [], ['count']],
-  ['first_exposures', ['experiment_id', 'unit_id', 'variant_id'], [], ['first_exposed_at']],
-  ['unit_metrics', unitKeys, ['sum'], ['count', 'min', 'max']],
-  ['unit_pending_metrics', [...unitKeys, 'event_date', 'event_id'], [], ['value', 'event_time']],
-  ['unit_daily_metrics', ['unit_type', 'unit_id', 'metric_name', 'day'], ['sum'], ['count', 'min', 'max']],
-];
-
 /** By table: rows that it holds, and up to five keys of rows that differ from the batch recount of exp.events. */
 export async function compareWithRecount(
   pool: Pool,
@@ -118,19 +106,10 @@ export async function compareWithRecount(
   try {
     await client.query(recount);
     const compared: Record<string, { rows: number; different: unknown[] }> = {};
-    for (const [table, keys, close, exact] of aggregateTables) {
-      const differs = [
-        ...exact.map((column) => `a.${column} IS DISTINCT FROM b.${column}`),
-        ...close.map(
-          (column) => `abs(a.${column} - b.${column}) > 1e-9 * greatest(abs(a.${column}), abs(b.${column}), 1)`,
-        ),
-      ];
-      const different = await client.query(
-        `SELECT ${keys.join(', ')} FROM exp.${table} a FULL JOIN pg_temp.recount_${table} b USING (${keys.join(', ')})
-         WHERE a.${exact[0]} IS NULL OR b.${exact[0]} IS NULL OR ${differs.join(' OR ')} LIMIT 5`,
-      );
-      const rows = await client.query<{ count: bigint }>(`SELECT count(*) AS count FROM exp.${table}`);
-      compared[table] = { rows: Number(rows.rows[0]!.count), different: different.rows };
+    for (const table of aggregateTables) {
+      const different = await client.query(`${differingKeysSql(table, 'true')} LIMIT 5`);
+      const rows = await client.query<{ count: bigint }>(`SELECT count(*) AS count FROM exp.${table.name}`);
+      compared[table.name] = { rows: Number(rows.rows[0]!.count), different: different.rows };
     }
     return compared;
   } finally {
