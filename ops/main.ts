@@ -27,6 +27,7 @@ import { addPolicyCommands } from './policies/commands.ts';
 import { addRebuildCommands } from './rebuild/commands.ts';
 import { addReconcileCommand } from './reconcile/commands.ts';
 import { addResultsCommands } from './results/commands.ts';
+import { addUpkeepCommand } from './upkeep/commands.ts';
 
 /** For whoever has configured nothing at all, before the list of what is missing. */
 const nothingConfigured =
@@ -89,6 +90,7 @@ addDeadLetterCommands(program, commandLine);
 addArchiveCommands(program, commandLine);
 addRebuildCommands(program, commandLine);
 addReconcileCommand(program, commandLine);
+addUpkeepCommand(program, commandLine);
 addDefinitionCommands(program, commandLine);
 addExperimentCommands(program, commandLine);
 addResultsCommands(program, commandLine);

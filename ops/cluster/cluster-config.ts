@@ -8,7 +8,7 @@ import {
 } from '#platform/config/common-settings.ts';
 import { defineConfig, optionalSetting, type SettingsOf, text } from '#platform/config/settings.ts';
 
-const erasureKey = optionalSetting(
+export const erasureKey = optionalSetting(
   'ERASURE_KEY',
   text,
   'Key of the hashes in exp.erasures; needed once a unit has been erased',
