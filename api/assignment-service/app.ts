@@ -1,18 +1,18 @@
 // The service as an HTTP application that does not listen yet: routes, validation, errors, documentation, metrics.
-import cors from '@fastify/cors';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { ApiKeyStore } from '#api/authentication.ts';
+import { allowOrigins } from '#api/cross-origin.ts';
+import type { RateLimiter } from '#api/rate-limit.ts';
+import { limitDepth, limitRate } from '#api/request-limits.ts';
 import { storableTextFormat } from '#domain/definitions/definition-body.ts';
 import { isStorableText } from '#domain/event/parse-event.ts';
 import { stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import type { DefinitionFeed } from './definition-feed.ts';
-import type { RateLimiter } from './rate-limit.ts';
 import { handleErrors } from './request-error.ts';
-import { limitRequests } from './request-limits.ts';
 import { type AssignmentRoutesDeps, assignmentRoutes } from './routes-assignments.ts';
 import { definitionRoutes } from './routes-definitions-stream.ts';
 import { type ExperimentRoutesDeps, experimentRoutes } from './routes-experiments.ts';
@@ -88,16 +88,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     'http_requests_rate_limited_total',
     'Requests refused because their key asks too often',
   );
-  limitRequests(app, { rateLimiter: deps.rateLimiter, onRefused: () => limited.inc() });
-  if (deps.corsOrigins.length > 0) {
-    await app.register(cors, {
-      origin: [...deps.corsOrigins],
-      methods: ['GET', 'POST'],
-      allowedHeaders: ['authorization', 'content-type', 'if-none-match', 'x-api-key'],
-      exposedHeaders: ['etag', 'retry-after'],
-      maxAge: 600,
-    });
-  }
+  limitRate(app, { rateLimiter: deps.rateLimiter, onRefused: () => limited.inc() });
+  limitDepth(app);
+  await allowOrigins(app, deps.corsOrigins, ['if-none-match', 'x-api-key']);
 
   await app.register(operationsRoutes, {
     metrics: deps.metrics,

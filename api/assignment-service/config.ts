@@ -1,21 +1,16 @@
 // Settings of the assignment service.
 import {
+  corsSettings,
   erasureSettings,
   httpSettings,
   kafkaSettings,
   postgresSettings,
+  rateLimitSettings,
+  redisUrlSetting,
   registrySettings,
   telemetrySettings,
 } from '#platform/config/common-settings.ts';
-import { defineConfig, integer, optionalSetting, type Parser, setting, url } from '#platform/config/settings.ts';
-
-const origins: Parser<readonly string[]> = {
-  expected: 'a comma-separated list of origins such as https://shop.example',
-  parse: (value) => {
-    const entries = value.split(',').map((entry) => entry.trim());
-    return entries.every((entry) => URL.canParse(entry) && new URL(entry).origin === entry) ? entries : undefined;
-  },
-};
+import { defineConfig, integer, optionalSetting, setting, url } from '#platform/config/settings.ts';
 
 export const assignmentServiceConfig = defineConfig({
   kafka: kafkaSettings,
@@ -28,25 +23,9 @@ export const assignmentServiceConfig = defineConfig({
     'MLflow server, asked when experiments with policy versions are defined or started; without it those are refused',
   ),
   erasure: erasureSettings,
-  cors: {
-    origins: setting('CORS_ORIGINS', origins, 'Origins whose web pages may call the service; none when absent', {
-      default: [],
-    }),
-  },
-  rateLimit: {
-    requestsPerSecond: setting(
-      'RATE_LIMIT_PER_SECOND',
-      integer({ min: 1, max: 1_000_000 }),
-      'Requests per second that one API key may make of one instance, over time',
-      { default: 10_000 },
-    ),
-    burst: setting(
-      'RATE_LIMIT_BURST',
-      integer({ min: 1, max: 1_000_000 }),
-      'Requests that one API key may make of one instance at once, after a pause',
-      { default: 20_000 },
-    ),
-  },
+  cors: corsSettings,
+  rateLimit: rateLimitSettings,
+  redisUrl: redisUrlSetting,
   assignments: {
     cacheEntries: setting(
       'ASSIGNMENT_CACHE_ENTRIES',

@@ -2,6 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import type { FastifyInstance } from 'fastify';
 import { type ApiKeyStore, requireScope } from '#api/authentication.ts';
+import { isDeeperThan, maxBodyDepth } from '#api/request-limits.ts';
 import type { StoredAssignment } from '#domain/experiment/evaluate.ts';
 import { type Explanation, explain } from '#domain/experiment/explain.ts';
 import { asUnitId, asUnitType, asVariantId } from '#domain/experiment/ids.ts';
@@ -9,7 +10,6 @@ import type { DefinitionIndex, LiveExperiment } from '#producers/definition-stor
 import { findExperiment } from './assign-unit.ts';
 import { keepsOutOfLayer, listLayerMates } from './layer-mates.ts';
 import { RequestError } from './request-error.ts';
-import { isDeeperThan, maxBodyDepth } from './request-limits.ts';
 import { describeDecision } from './routes-explain-why.ts';
 import type { UnitAssignment, UnitReader } from './unit-assignments.ts';
 import { errorResponses, experimentParamsSchema, unitIdSchema, unitTypeSchema } from './wire-schemas.ts';

@@ -1,6 +1,7 @@
 // Puts the parts of one service instance together, in the order in which they start; the caller releases them in reverse.
 import type { FastifyInstance } from 'fastify';
 import { createApiKeyStore } from '#api/authentication.ts';
+import { createRateLimiter } from '#api/shared-rate-limit.ts';
 import { erasureKeyFingerprint } from '#domain/erasure/pseudonymize-event.ts';
 import type { SettingsOf } from '#platform/config/settings.ts';
 import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
@@ -34,7 +35,6 @@ import { createErasureListener } from './erasure-listener.ts';
 import { createEraseUnit } from './erasure-unit.ts';
 import { createLinkUnits } from './identity-link.ts';
 import { createImportAssignments } from './import-assignments.ts';
-import { createInProcessRateLimiter } from './rate-limit.ts';
 import { createResultsReader } from './results-reader.ts';
 import { createFlagEvaluator } from './routes-ofrep-evaluate.ts';
 import { createSharedAccess } from './shared-access.ts';
@@ -175,7 +175,10 @@ export async function startService(options: {
   });
   const app = await buildApp({
     keys,
-    rateLimiter: createInProcessRateLimiter(config.rateLimit, () => performance.now()),
+    rateLimiter: createRateLimiter(
+      { redisUrl: config.redisUrl, scope: 'assignment-service', config: config.rateLimit, log },
+      resources,
+    ),
     corsOrigins: config.cors.origins,
     units: {
       units,

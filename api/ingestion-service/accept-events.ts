@@ -4,6 +4,8 @@ import { checkEventBody, type EventBody } from '#api/ingestion-service/event-bod
 import { type IdempotencyKey, identifyEvent } from '#api/ingestion-service/event-identity.ts';
 import { findPollutingKey } from '#api/ingestion-service/polluting-key.ts';
 import { MalformedLine, RequestError, type RequestEvents } from '#api/ingestion-service/request-body.ts';
+import { isDeeperThan } from '#api/request-limits.ts';
+import { eventLimits } from '#domain/event/parse-event.ts';
 import type { EncodedEvent, EventProducer } from '#producers/event-producer/event-producer.ts';
 import { ProducerOverloadedError } from '#producers/event-producer/send-queue.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
@@ -39,6 +41,8 @@ export type AcceptEvents = (
 ) => Promise<EventResult[]>;
 
 type Problem = { readonly code: string; readonly message: string; readonly field?: string };
+/** The event itself is one level above its payload. */
+const maxEventDepth = eventLimits.payloadDepth + 1;
 type Candidate = { readonly index: number; readonly event: EventRecord };
 
 /** The names of the record that HTTP knows by another name. */
@@ -80,6 +84,10 @@ export function createAcceptEvents(deps: AcceptEventsDeps): AcceptEvents {
     nowMs: number,
   ): EventRecord | Problem => {
     if (value instanceof MalformedLine) return { code: 'malformed-json', message: value.message };
+    // First, because what comes after may read recursively.
+    if (isDeeperThan(value, maxEventDepth)) {
+      return { code: 'invalid', message: `must not nest deeper than ${maxEventDepth} levels` };
+    }
     const polluting = findPollutingKey(value);
     if (polluting !== null) return { code: 'forbidden-key', field: polluting, message: 'is not an accepted name' };
     const checked = checkEventBody(value);

@@ -3,6 +3,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ApiKey } from '#api/authentication.ts';
+import type { RateLimiter } from '#api/rate-limit.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
 import { createFakeEventProducer } from '#producers/event-producer/fake-event-producer.ts';
@@ -33,7 +34,15 @@ const keys: Record<string, ApiKey> = {
   reader: { name: 'reader', scopes: new Set(['read']) },
 };
 
-async function setUp(options: { fresh?: boolean; maxInFlightBytes?: number; callerShareRatio?: number } = {}) {
+async function setUp(
+  options: {
+    fresh?: boolean;
+    maxInFlightBytes?: number;
+    callerShareRatio?: number;
+    rateLimiter?: RateLimiter;
+    corsOrigins?: string[];
+  } = {},
+) {
   const producer = createFakeEventProducer({ now: () => now, limits: { deliveryTimeoutMs: 200 } });
   const definitions: Definitions = {
     check: (ref) =>
@@ -57,6 +66,8 @@ async function setUp(options: { fresh?: boolean; maxInFlightBytes?: number; call
     admission,
     acceptEvents: createAcceptEvents({ definitions, producer, now: () => now }),
     limits,
+    rateLimiter: options.rateLimiter ?? { take: () => ({ allowed: true }) },
+    corsOrigins: options.corsOrigins ?? [],
     readiness: () => ({ ready: true, detail: {} }),
     measure: () => undefined,
     metrics: createMetrics({ service: 'test' }),
@@ -235,4 +246,49 @@ it('documents itself', async () => {
   expect(Object.keys(openapi.paths)).toEqual(['/v1/events']);
   expect((await app.inject('/docs')).statusCode).toBe(200);
   expect((await app.inject('/metrics')).body).toContain('ingest_answers_total');
+});
+
+describe('limits on callers', () => {
+  it('a key over its rate gets 429 with Retry-After, before its body is read', async () => {
+    const { post } = await setUp({ rateLimiter: { take: () => ({ allowed: false, retryAfterSeconds: 7 }) } });
+    const refused = await post('this is not even JSON');
+    expect([refused.statusCode, refused.headers['retry-after'], refused.json().code]).toEqual([
+      429,
+      '7',
+      'rate-limited',
+    ]);
+  });
+
+  it('events that nest without end are refused one by one, whatever the field', async () => {
+    const deep = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+    const event = (field: string, depth: number) =>
+      `{"event_type":"view","unit_type":"user","unit_id":"u","${field}":${deep(depth)}}`;
+    const { post } = await setUp();
+    for (const depth of [34, 1_000, 20_000]) {
+      const answer = await post(`[${event('payload', 1)},${event('payload', depth)},${event('context', depth)}]`);
+      expect(answer.statusCode, `depth ${depth}`).toBe(207);
+      expect(answer.json().results.map(({ status }: { status: string }) => status)).toEqual([
+        'accepted',
+        'rejected',
+        'rejected',
+      ]);
+    }
+  });
+
+  it('web pages may call only when their origin is configured', async () => {
+    const preflight = async (corsOrigins: string[], origin: string) => {
+      const { app } = await setUp({ corsOrigins });
+      return app.inject({
+        method: 'OPTIONS',
+        url: '/v1/events',
+        headers: { origin, 'access-control-request-method': 'POST' },
+      });
+    };
+    const allowed = await preflight(['https://shop.example'], 'https://shop.example');
+    expect([allowed.statusCode, allowed.headers['access-control-allow-origin']]).toEqual([204, 'https://shop.example']);
+    expect(allowed.headers['access-control-allow-headers']).toContain('authorization');
+    const foreign = await preflight(['https://shop.example'], 'https://evil.example');
+    expect(foreign.headers['access-control-allow-origin']).toBeUndefined();
+    expect((await preflight([], 'https://shop.example')).statusCode).toBe(404);
+  });
 });

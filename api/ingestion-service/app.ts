@@ -4,6 +4,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import { Type } from '@sinclair/typebox';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type ApiKeyStore, getCaller, requireScope } from '#api/authentication.ts';
+import { allowOrigins } from '#api/cross-origin.ts';
 import type { AcceptEvents, EventResult } from '#api/ingestion-service/accept-events.ts';
 import type { Admission } from '#api/ingestion-service/admission.ts';
 import { EventBody } from '#api/ingestion-service/event-body.ts';
@@ -15,6 +16,8 @@ import {
   type RequestEvents,
   refuseUnknownEncoding,
 } from '#api/ingestion-service/request-body.ts';
+import type { RateLimiter } from '#api/rate-limit.ts';
+import { limitRate } from '#api/request-limits.ts';
 import { classifyError, describeError } from '#platform/errors.ts';
 import { stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -25,6 +28,9 @@ export type AppDeps = {
   admission: Admission;
   acceptEvents: AcceptEvents;
   limits: BodyLimits;
+  rateLimiter: RateLimiter;
+  /** Web pages of these origins may call the service; none may when the list is empty. */
+  corsOrigins: readonly string[];
   readiness: () => { ready: boolean; detail: Readonly<Record<string, unknown>> };
   /** Sets the gauges that are read from state; called before metrics are shown. */
   measure: () => void;
@@ -148,6 +154,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 
   const answers = metrics.counter('ingest_answers_total', 'Answers by status', ['status']);
   const events = metrics.counter('ingest_events_total', 'Events by outcome and code', ['outcome', 'code']);
+  const limited = metrics.counter('ingest_requests_rate_limited_total', 'Requests of keys that ask too often');
+  limitRate(app, { rateLimiter: deps.rateLimiter, onRefused: () => limited.inc() });
+  await allowOrigins(app, deps.corsOrigins, ['content-encoding', 'idempotency-key']);
   const seconds = metrics.histogram('ingest_request_duration_seconds', 'From the request to the end of its answer');
 
   app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'alive' }));

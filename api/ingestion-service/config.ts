@@ -1,9 +1,12 @@
 // Settings of the ingestion service.
 import {
+  corsSettings,
   eventTimeSettings,
   httpSettings,
   kafkaSettings,
   postgresSettings,
+  rateLimitSettings,
+  redisUrlSetting,
   registrySettings,
   telemetrySettings,
 } from '#platform/config/common-settings.ts';
@@ -15,6 +18,9 @@ export const ingestionServiceConfig = defineConfig({
   postgres: postgresSettings,
   http: httpSettings,
   eventTime: eventTimeSettings,
+  cors: corsSettings,
+  rateLimit: rateLimitSettings,
+  redisUrl: redisUrlSetting,
   limits: {
     maxBodyBytes: setting(
       'MAX_BODY_BYTES',

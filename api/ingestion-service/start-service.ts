@@ -6,6 +6,7 @@ import { createAdmission } from '#api/ingestion-service/admission.ts';
 import { buildApp } from '#api/ingestion-service/app.ts';
 import type { ingestionServiceConfig } from '#api/ingestion-service/config.ts';
 import { createDefinitionStore } from '#api/ingestion-service/definitions.ts';
+import { createRateLimiter } from '#api/shared-rate-limit.ts';
 import type { SettingsOf } from '#platform/config/settings.ts';
 import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
 import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
@@ -86,6 +87,11 @@ export async function startService(options: {
     admission,
     acceptEvents: createAcceptEvents({ definitions, producer, now: Date.now }),
     limits: { maxBodyBytes, maxEvents },
+    rateLimiter: createRateLimiter(
+      { redisUrl: config.redisUrl, scope: 'ingestion-service', config: config.rateLimit, log },
+      resources,
+    ),
+    corsOrigins: config.cors.origins,
     // Not while Kafka is away: without requests nothing would notice that it is back.
     readiness: () => ({
       ready: true,

@@ -46,11 +46,11 @@ export function findViolations(file: string, text: string): Violation[] {
         ? normalize(join(dirname(file), specifier))
         : undefined;
     if (target === undefined) continue;
-    const [targetTop = '', targetSecond = ''] = target.split('/');
+    const [targetTop = '', targetSecond = '', inFolder] = target.split('/');
     if (isTest && targetTop === 'tests') continue;
     if (targetTop !== top && !reachable.includes(targetTop) && !isTest)
       report(`imports ${specifier}: ${top} may import ${reachable.join(', ') || 'nothing'}`);
-    if (targetTop === top && separateFolders.includes(top) && targetSecond !== second && targetSecond.includes('-'))
+    if (targetTop === top && separateFolders.includes(top) && targetSecond !== second && inFolder !== undefined)
       report(`imports ${specifier}: its neighbor ${targetSecond}`);
   }
   return violations;

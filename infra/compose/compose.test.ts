@@ -105,6 +105,7 @@ describe('addresses between services', () => {
       'schema-registry': ['8080'],
       'object-store': ['9000'],
       mlflow: ['5000'],
+      redis: ['6379'],
     };
     const text = JSON.stringify(services.map(([, { environment, command }]) => [environment, command]));
     const addresses = [...text.matchAll(/(?:\/\/|@)(?:[^\s/"@,:]+:[^\s/"@]+@)?([a-z][a-z-]+):(\d{4,5})/g)];

@@ -9,6 +9,7 @@ export type Credentials = {
   readonly objectStoreAccessKey: string;
   readonly objectStoreSecretKey: string;
   readonly mlflowPassword: string;
+  readonly redisPassword: string;
 };
 
 /** A further door of the broker that tells clients to come back by another port: what stands between can then see and hold them. */

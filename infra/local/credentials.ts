@@ -24,6 +24,7 @@ export async function readOrMakeCredentials(localDir: string): Promise<Credentia
     objectStoreAccessKey: 'trialstream',
     objectStoreSecretKey: secret(),
     mlflowPassword: secret(),
+    redisPassword: secret(),
     ...known,
   };
   await writeFileAtomically(path, `${JSON.stringify(credentials, null, 2)}\n`);

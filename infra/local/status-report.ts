@@ -78,7 +78,7 @@ export function describeStatus(statuses: readonly ComponentStatus[]): string {
 
 /** The addresses that a person pastes into a client. Passwords stay in stack.json, which only its owner can read. */
 export function describeEndpoints({ endpoints, localDir }: StackFile): string {
-  const { kafka, schemaRegistry, objectStore, postgres, mlflow } = endpoints;
+  const { kafka, schemaRegistry, objectStore, postgres, mlflow, redis } = endpoints;
   return [
     formatTable([
       ['Kafka', kafka.brokers.join(',')],
@@ -86,6 +86,7 @@ export function describeEndpoints({ endpoints, localDir }: StackFile): string {
       ['Object store (S3)', `${objectStore.endpoint} bucket ${objectStore.objectStoreBucket}`],
       ['Postgres', `${postgres.host}:${postgres.port} database ${postgres.database}`],
       ...(mlflow === undefined ? [] : [['MLflow', mlflow.url]]),
+      ...(redis === undefined ? [] : [['Redis', new URL(redis.url).host]]),
     ]),
     `Credentials and everything else: ${localDir}/stack.json`,
   ].join('\n');

@@ -38,6 +38,10 @@ export function objectStoreEnvironment(endpoints: StackEndpoints): Environment {
 const mlflowEnvironment = ({ mlflow }: StackEndpoints): Environment =>
   mlflow === undefined ? {} : { MLFLOW_URL: mlflow.url };
 
+/** Where services count rate limits together, when the stack runs with Redis. */
+const redisEnvironment = ({ redis }: StackEndpoints): Environment =>
+  redis === undefined ? {} : { REDIS_URL: redis.url };
+
 /** Settings of `ops deploy` and other administrative commands: the superuser's connection. */
 export function administratorEnvironment(endpoints: StackEndpoints, access: LocalAccess): Environment {
   return {
@@ -88,6 +92,7 @@ export function processEnvironment(options: {
     ...commonEnvironment(endpoints),
     ...(spec.needsObjectStore ? objectStoreEnvironment(endpoints) : {}),
     ...(spec.name === 'assignment-service' ? mlflowEnvironment(endpoints) : {}),
+    ...(spec.portSetting === 'HTTP_PORT' ? redisEnvironment(endpoints) : {}),
     POSTGRES_URL: urlOfRole(endpoints, spec.role, access.rolePassword),
     ERASURE_KEY: access.erasureKey,
     [spec.portSetting]: String(options.port),

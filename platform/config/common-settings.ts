@@ -130,3 +130,39 @@ const longSecret: Parser<string> = {
 export const erasureSettings = {
   key: setting('ERASURE_KEY', longSecret, 'Key of the hashes by which erased units are recognized', { secret: true }),
 };
+
+const origins: Parser<readonly string[]> = {
+  expected: 'a comma-separated list of origins such as https://shop.example',
+  parse: (value) => {
+    const entries = value.split(',').map((entry) => entry.trim());
+    return entries.every((entry) => URL.canParse(entry) && new URL(entry).origin === entry) ? entries : undefined;
+  },
+};
+
+export const corsSettings = {
+  origins: setting('CORS_ORIGINS', origins, 'Origins whose web pages may call the service; none when absent', {
+    default: [],
+  }),
+};
+
+export const rateLimitSettings = {
+  requestsPerSecond: setting(
+    'RATE_LIMIT_PER_SECOND',
+    integer({ min: 1, max: 1_000_000 }),
+    'Requests per second that one API key may make over time: of one instance, or of all together with Redis',
+    { default: 10_000 },
+  ),
+  burst: setting(
+    'RATE_LIMIT_BURST',
+    integer({ min: 1, max: 1_000_000 }),
+    'Requests that one API key may make at once after a pause, counted in the same way',
+    { default: 20_000 },
+  ),
+};
+
+export const redisUrlSetting = optionalSetting(
+  'REDIS_URL',
+  url(['redis:', 'rediss:']),
+  'Redis in which instances count rate limits together; each counts alone when absent',
+  { secret: true },
+);

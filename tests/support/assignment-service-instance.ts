@@ -41,7 +41,7 @@ export async function startInstance(options: {
   /** Used instead of a client for the brokers. */
   client?: Kafka;
   /** Settings that a test is about. */
-  settings?: Partial<Pick<AssignmentServiceSettings, 'cors' | 'rateLimit' | 'erasure' | 'mlflowUrl'>>;
+  settings?: Partial<Pick<AssignmentServiceSettings, 'cors' | 'rateLimit' | 'redisUrl' | 'erasure' | 'mlflowUrl'>>;
 }): Promise<ServiceInstance> {
   const config: AssignmentServiceSettings = {
     kafka: {
@@ -59,6 +59,7 @@ export async function startInstance(options: {
     erasure: { key: testErasureKey },
     cors: { origins: [] },
     rateLimit: { requestsPerSecond: 100_000, burst: 100_000 },
+    redisUrl: undefined,
     telemetry: { logLevel: 'error' },
     ...options.settings,
   };

@@ -39,12 +39,18 @@ export async function startIngestion(options: {
   key: string;
   deliveryTimeoutMs?: number;
   client?: Kafka;
+  /** Settings that a test is about. */
+  settings?: Partial<Pick<IngestionServiceSettings, 'cors' | 'rateLimit' | 'redisUrl'>>;
 }): Promise<IngestionInstance> {
-  const { database, topics, key, deliveryTimeoutMs, client } = options;
+  const { database, topics, key, deliveryTimeoutMs, client, settings = {} } = options;
   const resources = new AsyncDisposableStack();
   try {
     const app = await startService({
-      config: { ...settingsOf(database, topics), ...(deliveryTimeoutMs === undefined ? {} : { deliveryTimeoutMs }) },
+      config: {
+        ...settingsOf(database, topics),
+        ...settings,
+        ...(deliveryTimeoutMs === undefined ? {} : { deliveryTimeoutMs }),
+      },
       log: createSilentLogger(),
       metrics: createMetrics({ service: 'ingestion-service' }),
       resources,

@@ -5,14 +5,14 @@ export type RateLimitDecision =
   /** `retryAfterSeconds`: whole seconds until one more request would be allowed, at least 1. */
   | { readonly allowed: false; readonly retryAfterSeconds: number };
 
-/** Shared between instances when its implementation is: that may be asynchronous, and must let requests pass when it is away. */
+/** Shared between instances when its implementation is: that may be asynchronous, and must answer when what it asks is away. */
 export type RateLimiter = {
   /** Counts one request of the caller, unless it is refused. */
   take(caller: string): RateLimitDecision | Promise<RateLimitDecision>;
 };
 
 export type RateLimitConfig = {
-  /** Requests per second that a caller may make for ever. */
+  /** Requests per second that a caller may make over time. */
   readonly requestsPerSecond: number;
   /** Requests that a caller may make at once after a pause. */
   readonly burst: number;

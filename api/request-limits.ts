@@ -1,8 +1,7 @@
 // Hooks that refuse before any work is done: a key that asks too often, and a body that nests too deeply.
 import type { FastifyInstance } from 'fastify';
 import { findCaller } from '#api/authentication.ts';
-import type { RateLimiter } from './rate-limit.ts';
-import { RequestError } from './request-error.ts';
+import type { RateLimiter } from '#api/rate-limit.ts';
 
 /** Deep enough for any definition or context; nothing that reads a body recursively comes near the end of the stack. */
 export const maxBodyDepth = 32;
@@ -23,9 +22,8 @@ export function isDeeperThan(value: unknown, limit: number): boolean {
   return false;
 }
 
-/** Adds the hooks to the application. Requests without a valid key are refused before they are counted. */
-export function limitRequests(app: FastifyInstance, deps: { rateLimiter: RateLimiter; onRefused: () => void }): void {
-  // After the key was checked and before the body is read.
+/** Refuses with 429 after the key was checked and before the body is read. Requests without a valid key are not counted. */
+export function limitRate(app: FastifyInstance, deps: { rateLimiter: RateLimiter; onRefused: () => void }): void {
   app.addHook('preParsing', async (request, reply, payload) => {
     const caller = findCaller(request);
     if (caller === null) return payload;
@@ -38,12 +36,15 @@ export function limitRequests(app: FastifyInstance, deps: { rateLimiter: RateLim
       message: 'this API key asks too often; come back after the seconds in Retry-After',
     });
   });
-  app.addHook('preValidation', async (request) => {
-    if (isDeeperThan(request.body, maxBodyDepth)) {
-      throw new RequestError(400, {
-        code: 'invalid-request',
-        message: `the body must not nest deeper than ${maxBodyDepth} levels`,
-      });
-    }
+}
+
+/** Refuses bodies that nest deeper than `maxBodyDepth`. */
+export function limitDepth(app: FastifyInstance): void {
+  app.addHook('preValidation', async (request, reply) => {
+    if (!isDeeperThan(request.body, maxBodyDepth)) return;
+    return reply.code(400).send({
+      code: 'invalid-request',
+      message: `the body must not nest deeper than ${maxBodyDepth} levels`,
+    });
   });
 }

@@ -2,10 +2,8 @@
 import Fastify from 'fastify';
 import { expect, test } from 'vitest';
 import { type ApiKey, requireScope } from '#api/authentication.ts';
-import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createInProcessRateLimiter, type RateLimiter } from './rate-limit.ts';
-import { handleErrors } from './request-error.ts';
-import { isDeeperThan, limitRequests, maxBodyDepth } from './request-limits.ts';
+import { isDeeperThan, limitDepth, limitRate, maxBodyDepth } from './request-limits.ts';
 
 const nested = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth));
 
@@ -25,8 +23,8 @@ function buildTestApp(rateLimiter: RateLimiter) {
   const app = Fastify();
   let handled = 0;
   let refused = 0;
-  handleErrors(app, createSilentLogger());
-  limitRequests(app, {
+  limitDepth(app);
+  limitRate(app, {
     rateLimiter,
     onRefused: () => {
       refused += 1;
