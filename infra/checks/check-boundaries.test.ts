@@ -24,6 +24,7 @@ describe('check-boundaries', () => {
     ['api/authentication.ts', "import { x } from '#producers/a/b.ts';"],
     ['consumers/a-b/c.test.ts', "import { x } from '#tests/support/poll.ts';"],
     ['api/a-service/app.ts', "import { x } from '../authentication.ts';"],
+    ['api/a-service/app.ts', "import { x } from '#api/rate-limit.ts';"],
   ])('accepts in %s: %s', (file, line) => {
     expect(problems(file, line)).toEqual([]);
   });

@@ -50,7 +50,9 @@ export function findViolations(file: string, text: string): Violation[] {
     if (isTest && targetTop === 'tests') continue;
     if (targetTop !== top && !reachable.includes(targetTop) && !isTest)
       report(`imports ${specifier}: ${top} may import ${reachable.join(', ') || 'nothing'}`);
-    if (targetTop === top && separateFolders.includes(top) && targetSecond !== second && inFolder !== undefined)
+    // A service or group is a folder with a hyphen; what they share is a file, or a folder without one.
+    const isNeighbor = targetSecond !== second && targetSecond.includes('-') && inFolder !== undefined;
+    if (targetTop === top && separateFolders.includes(top) && isNeighbor)
       report(`imports ${specifier}: its neighbor ${targetSecond}`);
   }
   return violations;
