@@ -25,6 +25,7 @@ export const processRoles = [
   'parquet_archiver',
   'metrics_aggregator',
   'dataset_builder',
+  'guardrail_monitor',
   'operator',
 ] as const;
 

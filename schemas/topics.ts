@@ -5,6 +5,7 @@ export const recordSchemas = {
   assignment: 'assignment.avsc',
   definition: 'definition.avsc',
   deadLetter: 'dead-letter.avsc',
+  guardrailAction: 'guardrail-action.avsc',
 } as const;
 export type RecordSchemaName = keyof typeof recordSchemas;
 
@@ -91,6 +92,23 @@ export const topics = {
     followers: ['services and clients that follow definitions through Kafka'],
     deadLetterTopic: null,
     compatibility: 'FULL_TRANSITIVE',
+  },
+  guardrailActions: {
+    name: 'exp.guardrail-actions.v1',
+    purpose: 'Experiments that a broken guardrail stopped, for whoever wants to be told',
+    key: 'experiment_id',
+    keyReason: 'the actions on one experiment stay in order',
+    valueSchema: 'guardrailAction',
+    partitions: 1,
+    maxRecordBytes: mebibyte,
+    cleanup: 'delete',
+    retentionMs: 90 * dayMs,
+    ordering: 'total: one partition',
+    writers: ['guardrail-monitor'],
+    groups: [],
+    followers: ['whoever wants to be told'],
+    deadLetterTopic: null,
+    compatibility: 'BACKWARD_TRANSITIVE',
   },
   eventsDeadLetter: {
     name: 'exp.events.dead-letter.v1',

@@ -5,13 +5,13 @@
 //     └──archive──> archived
 //
 // `pause` stops enrolment and leaves delivery; `rollback` stops delivery and leaves enrolment; `restore` undoes a rollback
-// or a promotion; `promote` delivers one variant to all. Completing decides what is delivered from then on.
+// or a promotion; `halt` stops both at once, as a broken guardrail does; `promote` delivers one variant to all. Completing decides what is delivered from then on.
 
 import type { Experiment, ExperimentStatus, Serving } from './experiment.ts';
 import type { VariantId } from './ids.ts';
 
 export type LifecycleCommand =
-  | { readonly kind: 'start' | 'pause' | 'resume' | 'archive' | 'rollback' | 'restore' }
+  | { readonly kind: 'start' | 'pause' | 'resume' | 'archive' | 'rollback' | 'restore' | 'halt' }
   | { readonly kind: 'promote'; readonly variantId: VariantId }
   /** Without a winner, what is delivered to all already stays; else nothing is delivered any more and callers get their default. */
   | { readonly kind: 'complete'; readonly winner: VariantId | null };
@@ -31,6 +31,7 @@ const allowedFrom: Readonly<Record<CommandKind, readonly ExperimentStatus[]>> = 
   archive: ['draft', 'completed'],
   rollback: ['running', 'paused', 'completed'],
   restore: ['running', 'paused'],
+  halt: ['running', 'paused'],
   promote: ['running', 'paused', 'completed'],
 };
 
@@ -73,6 +74,8 @@ function changesOf(
       return { status: 'archived', serving };
     case 'rollback':
       return { serving: { mode: 'off' } };
+    case 'halt':
+      return { status: 'paused', serving: { mode: 'off' } };
     case 'restore':
       return { serving: { mode: 'as_assigned' } };
     case 'promote':

@@ -6,7 +6,8 @@ export type ProcessName =
   | 'postgres-sink'
   | 'parquet-archiver'
   | 'metrics-aggregator'
-  | 'dataset-builder';
+  | 'dataset-builder'
+  | 'guardrail-monitor';
 
 export type ProcessSpec = {
   readonly name: ProcessName;
@@ -65,6 +66,14 @@ export const processSpecs: readonly ProcessSpec[] = [
     role: 'dataset_builder',
     portSetting: 'OPERATIONS_PORT',
     defaultPort: 7041,
+    needsObjectStore: false,
+  },
+  {
+    name: 'guardrail-monitor',
+    entry: 'workers/guardrail-monitor/main.ts',
+    role: 'guardrail_monitor',
+    portSetting: 'OPERATIONS_PORT',
+    defaultPort: 7051,
     needsObjectStore: false,
   },
 ];

@@ -14,7 +14,7 @@ export type OutboxBatch = { readonly ids: readonly bigint[]; readonly records: r
 
 export type Outbox = {
   /** Name of the row in exp.outbox_relays, and the label of metrics and logs. */
-  readonly relay: 'assignments' | 'definitions';
+  readonly relay: 'assignments' | 'definitions' | 'guardrails';
   /** Number of the advisory lock: one relay of this name publishes at a time. */
   readonly lockId: number;
   readonly topic: string;
@@ -29,7 +29,7 @@ export type Outbox = {
   depth(connection: Connection): Promise<{ rows: number; oldestAgeSeconds: number }>;
 };
 
-type OutboxTable = 'exp.assignment_outbox' | 'exp.definition_outbox';
+type OutboxTable = 'exp.assignment_outbox' | 'exp.definition_outbox' | 'exp.guardrail_actions';
 
 /** Rows counted at most: enough for an alert, and cheap when millions wait. */
 const countedRows = 100_000;

@@ -16,6 +16,7 @@ import { type LifecycleCommand, planLifecycleCommand } from '#domain/experiment/
 import { listLayerConflicts } from '#domain/experiment/validate-experiment.ts';
 import { isMomentKind, type MetricDefinition } from '#domain/metrics/metric-definition.ts';
 import { type Connection, listDefinitions, listIterations, selectCurrentIteration } from './definition-rows.ts';
+import { findLatchRefusal } from './guardrail-latch.ts';
 import { readMetricDefinitions } from './metric-rows.ts';
 import type { ModelCheck } from './model-check.ts';
 import { readProductionRecord, recordDeliveryToAll } from './policy-rows.ts';
@@ -171,10 +172,10 @@ export async function applyDefinition(
   return { status: current === null ? 'created' : 'changed', experiment: next, changes, notes };
 }
 
-type Target = { readonly keyOrId: string; readonly expectedVersion: number; readonly author: ChangeAuthor };
+export type Target = { readonly keyOrId: string; readonly expectedVersion: number; readonly author: ChangeAuthor };
 
 /** Plans and saves a change of one experiment if it still has the version that the caller has seen (compare-and-set). */
-async function changeCurrent(
+export async function changeCurrent(
   tx: Connection,
   { keyOrId, expectedVersion, author }: Target,
   action: string,
@@ -208,7 +209,9 @@ export async function applyCoverage(tx: Connection, target: Target & { coverage:
     const plan = planEdit(current, { ...current, ...asked });
     if (plan.status === 'refused') return { status: 'refused', problems: toFieldProblems(plan.problems) };
     if (plan.status === 'unchanged') return plan;
-    const refusal = findStartRefusal(current, asked, await readProductionOf(tx, current), Date.now());
+    const refusal =
+      (await findLatchRefusal(tx, current)) ??
+      findStartRefusal(current, asked, await readProductionOf(tx, current), Date.now());
     return refusal === null ? plan : refused('coverage', refusal);
   });
 }
@@ -218,6 +221,9 @@ const readProductionOf = (tx: Connection, { variants }: Experiment) =>
     tx,
     variants.flatMap(({ config }) => policyVersionIdIn(config) ?? []),
   );
+
+/** Commands that would let units in or deliver again what a broken guardrail stopped. */
+const latchedCommands: readonly LifecycleCommand['kind'][] = ['resume', 'restore', 'promote'];
 
 /** Runs a lifecycle or serving command; `field` is the part of the request that a refusal is about. */
 export async function applyLifecycleCommand(
@@ -236,6 +242,8 @@ export async function applyLifecycleCommand(
     if (plan.status === 'refused') return refused(target.field, plan.message);
     if (plan.status === 'unchanged') return plan;
     const { serving } = plan.next;
+    const latch = latchedCommands.includes(command.kind) ? await findLatchRefusal(tx, current) : null;
+    if (latch !== null) return refused(target.field, latch);
     if (command.kind === 'start') {
       const models = await target.checkModels(tx, plan.next);
       if (models.status !== 'passed') return models;

@@ -80,3 +80,23 @@ export type DeadLetterRecord = {
   headers: { name: string; value: Buffer }[];
   failed_at: number;
 };
+
+/** A broken guardrail stopped enrolment and delivery of an experiment. */
+export type GuardrailActionRecord = {
+  /** UUID; the same when the record is repeated */
+  action_id: string;
+  experiment_id: string;
+  experiment_key: string;
+  iteration: number;
+  /** The version that the action made */
+  experiment_version: number;
+  /** The treatment whose effect broke the guardrail */
+  variant_id: string;
+  variant_name: string;
+  metric_name: string;
+  /** JSON text: scale, estimate, interval, bound, alpha, units */
+  evidence: string;
+  /** The same in one sentence */
+  summary: string;
+  acted_at: number;
+};

@@ -10,6 +10,8 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^npm run schemas:release\b/, test: 'schemas/history/schema-history.test.ts' },
   { command: /^npm run generate:database\b/, test: 'infra/generate/database-schema.integration.test.ts' },
   { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },
+  { command: /^(npm run -s )?ops (-- )?(results|guardrails)\b/, test: 'ops/results/results.integration.test.ts' },
+  { command: /^ops experiments (history|restore|resume)\b/, test: 'ops/experiments/experiments.integration.test.ts' },
   { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
   {
     command: /^docker compose\b/,

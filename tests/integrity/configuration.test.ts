@@ -17,6 +17,7 @@ import { deployConfig } from '#ops/deploy-config.ts';
 import { listSettings, type SettingsShape } from '#platform/config/settings.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 import { datasetBuildConfig } from '#workers/dataset-build/config.ts';
+import { guardrailMonitorConfig } from '#workers/guardrail-monitor/config.ts';
 
 const stream = ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'POSTGRES_URL'];
 const archive = ['S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY', 'S3_BUCKET'];
@@ -63,6 +64,12 @@ const programs: readonly {
     name: 'dataset-builder',
     entry: 'consumers/dataset-builder/main.ts',
     shape: datasetBuilderConfig.shape,
+    neverDefaulted: stream,
+  },
+  {
+    name: 'guardrail-monitor',
+    entry: 'workers/guardrail-monitor/main.ts',
+    shape: guardrailMonitorConfig.shape,
     neverDefaulted: stream,
   },
   {

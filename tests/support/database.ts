@@ -18,6 +18,7 @@ export type DatabaseRole =
   | 'parquet_archiver'
   | 'metrics_aggregator'
   | 'dataset_builder'
+  | 'guardrail_monitor'
   | 'operator';
 
 export type TestDatabase = {
@@ -77,6 +78,7 @@ async function ensureTemplate(serverUrl: string, rolePassword: string): Promise<
         'parquet_archiver',
         'metrics_aggregator',
         'dataset_builder',
+        'guardrail_monitor',
         'operator',
       ]) {
         await pool.query(`ALTER ROLE ${role} LOGIN PASSWORD '${rolePassword}'`);
