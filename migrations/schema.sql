@@ -37,7 +37,6 @@ CREATE TABLE exp.audit_log (
   CONSTRAINT audit_log_pkey PRIMARY KEY (id)
 );
 COMMENT ON TABLE exp.audit_log IS 'Who did what to which subject, append only';
-GRANT DELETE, UPDATE ON exp.audit_log TO operator;
 GRANT INSERT ON exp.audit_log TO assignment_service, guardrail_monitor, operator;
 GRANT SELECT ON exp.audit_log TO analyst, operator;
 
@@ -148,10 +147,8 @@ CREATE TABLE exp.experiment_versions (
   CONSTRAINT experiment_versions_pkey PRIMARY KEY (experiment_id, version),
   CONSTRAINT experiment_versions_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id)
 );
-GRANT DELETE ON exp.experiment_versions TO operator;
 GRANT INSERT ON exp.experiment_versions TO assignment_service, guardrail_monitor, operator;
 GRANT SELECT ON exp.experiment_versions TO analyst, assignment_service, guardrail_monitor, ingestion_service, operator;
-GRANT UPDATE ON exp.experiment_versions TO assignment_service, operator;
 
 CREATE TABLE exp.variants (
   id uuid NOT NULL,
@@ -197,8 +194,8 @@ COMMENT ON TABLE exp.assignments IS 'First writer wins; rows are never updated, 
 CREATE INDEX assignments_by_unit ON exp.assignments USING btree (unit_id, unit_type);
 CREATE INDEX assignments_forced ON exp.assignments USING btree (experiment_id, unit_id) WHERE (source = 'forced'::text);
 CREATE INDEX assignments_not_hashed ON exp.assignments USING btree (experiment_id, unit_id) WHERE (source = ANY (ARRAY['inherited'::text, 'imported'::text]));
-GRANT DELETE, UPDATE ON exp.assignments TO operator;
 GRANT INSERT ON exp.assignments TO assignment_service, operator;
+GRANT MAINTAIN ON exp.assignments TO operator;
 GRANT SELECT ON exp.assignments TO analyst, assignment_service, guardrail_monitor, metrics_aggregator, operator, postgres_sink;
 
 CREATE TABLE exp.assignment_outbox (
@@ -249,7 +246,7 @@ CREATE TABLE exp.erasures (
   CONSTRAINT erasures_pseudonym_key UNIQUE (pseudonym)
 );
 COMMENT ON COLUMN exp.erasures.unit_hash IS 'Keyed hash (HMAC-SHA-256) of unit_type:unit_id, so that this table does not hold the erased id';
-GRANT DELETE, INSERT, UPDATE ON exp.erasures TO operator;
+GRANT INSERT ON exp.erasures TO operator;
 GRANT SELECT ON exp.erasures TO assignment_service, dataset_builder, ingestion_service, metrics_aggregator, operator, parquet_archiver, postgres_sink;
 
 CREATE TABLE exp.events (
