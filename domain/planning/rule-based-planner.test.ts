@@ -5,9 +5,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { allowedCostUsd, checkPlan, planCostUsd } from './constraint-check.ts';
 import { type Plan, PlanShape, SlotChoiceShape } from './plan-shape.ts';
+import { findAllowed } from './plan-validator.ts';
 import { arbitraryCatalogue, arbitraryRequest } from './planning-arbitraries.ts';
 import { sampleCatalogue as catalogue, requestWith } from './planning-samples.ts';
-import { findAllowed, planByRules } from './rule-based-planner.ts';
+import { planByRules } from './rule-based-planner.ts';
 import { createRandom } from './seeded-random.ts';
 
 const seed = 20260105;

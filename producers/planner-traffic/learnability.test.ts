@@ -2,9 +2,10 @@
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { PlanFeedbackPayload, PlanGeneratedPayload } from '#domain/planning/plan-shape.ts';
+import { findAllowed } from '#domain/planning/plan-validator.ts';
 import { facetsOf, recipeFacets } from '#domain/planning/recipe-facets.ts';
 import { type PlanRequest, regions } from '#domain/planning/request-shape.ts';
-import { findAllowed, planByRules } from '#domain/planning/rule-based-planner.ts';
+import { planByRules } from '#domain/planning/rule-based-planner.ts';
 import { createRandom } from '#domain/planning/seeded-random.ts';
 import { utilityOf } from './tastes.ts';
 import { committedCatalogue as catalogue, runTraffic, sampleWorld, variantOf } from './traffic-samples.ts';

@@ -2,8 +2,8 @@
 
 import type { Catalogue } from '#domain/planning/catalogue.ts';
 import type { Plan, PlanSlot } from '#domain/planning/plan-shape.ts';
+import { findAllowed } from '#domain/planning/plan-validator.ts';
 import type { PlanRequest } from '#domain/planning/request-shape.ts';
-import { findAllowed } from '#domain/planning/rule-based-planner.ts';
 import type { Random } from '#domain/planning/seeded-random.ts';
 import { type Taste, utilityOf } from './tastes.ts';
 
