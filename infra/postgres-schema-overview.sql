@@ -421,10 +421,11 @@ CREATE TABLE exp.dataset_versions (
   row_count       bigint NOT NULL,
   label_cutoff    timestamptz NOT NULL,
   created_at      timestamptz NOT NULL,
+  mlflow_run_id   text, -- Run in MLflow that describes the dataset; null where it was built without MLflow
   PRIMARY KEY (dataset_version)
 );
 
--- Written by: operator. Read by: analyst, operator.
+-- Written by: dataset_builder, operator. Read by: analyst, dataset_builder, operator.
 -- FOREIGN KEY (dataset_version) REFERENCES exp.dataset_versions(dataset_version)
 CREATE TABLE exp.offline_replay_results (
   id                     uuid NOT NULL,
@@ -438,6 +439,9 @@ CREATE TABLE exp.offline_replay_results (
   object_key             text,
   mlflow_run_id          text,
   created_at             timestamptz NOT NULL,
+  replay_key             text, -- SHA-256 over model, dataset, baseline and settings: the same replay has one row
+  baseline_model_name    text,
+  settings               jsonb NOT NULL, -- Tolerances of the gate, seed and number of resamples
   PRIMARY KEY (id)
 );
 

@@ -573,13 +573,16 @@ CREATE TABLE exp.dataset_versions (
   row_count bigint NOT NULL,
   label_cutoff timestamp with time zone NOT NULL,
   created_at timestamp with time zone NOT NULL DEFAULT now(),
+  mlflow_run_id text,
   CONSTRAINT dataset_versions_pkey PRIMARY KEY (dataset_version),
   CONSTRAINT dataset_versions_object_key_key UNIQUE (object_key)
 );
 COMMENT ON COLUMN exp.dataset_versions.dataset_version IS 'Content hash of the dataset';
+COMMENT ON COLUMN exp.dataset_versions.mlflow_run_id IS 'Run in MLflow that describes the dataset; null where it was built without MLflow';
 GRANT DELETE, UPDATE ON exp.dataset_versions TO operator;
 GRANT INSERT ON exp.dataset_versions TO dataset_builder, operator;
 GRANT SELECT ON exp.dataset_versions TO analyst, dataset_builder, operator;
+GRANT UPDATE (mlflow_run_id) ON exp.dataset_versions TO dataset_builder;
 
 CREATE TABLE exp.offline_replay_results (
   id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -593,13 +596,19 @@ CREATE TABLE exp.offline_replay_results (
   object_key text,
   mlflow_run_id text,
   created_at timestamp with time zone NOT NULL DEFAULT now(),
+  replay_key text,
+  baseline_model_name text,
+  settings jsonb NOT NULL DEFAULT '{}'::jsonb,
   CONSTRAINT offline_replay_results_pkey PRIMARY KEY (id),
-  CONSTRAINT offline_replay_results_model_name_model_version_dataset_ver_key UNIQUE (model_name, model_version, dataset_version, baseline_model_version),
+  CONSTRAINT offline_replay_results_replay_key_key UNIQUE (replay_key),
   CONSTRAINT offline_replay_results_dataset_version_fkey FOREIGN KEY (dataset_version) REFERENCES exp.dataset_versions(dataset_version),
   CONSTRAINT offline_replay_results_verdict_check CHECK (verdict = ANY (ARRAY['pass'::text, 'fail'::text, 'inconclusive'::text]))
 );
-GRANT DELETE, INSERT, UPDATE ON exp.offline_replay_results TO operator;
-GRANT SELECT ON exp.offline_replay_results TO analyst, operator;
+COMMENT ON COLUMN exp.offline_replay_results.replay_key IS 'SHA-256 over model, dataset, baseline and settings: the same replay has one row';
+COMMENT ON COLUMN exp.offline_replay_results.settings IS 'Tolerances of the gate, seed and number of resamples';
+GRANT DELETE, UPDATE ON exp.offline_replay_results TO operator;
+GRANT INSERT ON exp.offline_replay_results TO dataset_builder, operator;
+GRANT SELECT ON exp.offline_replay_results TO analyst, dataset_builder, operator;
 
 CREATE TABLE exp.promotions (
   id bigint GENERATED ALWAYS AS IDENTITY,

@@ -17,6 +17,7 @@ import { addAssignmentCommands } from './assignments/commands.ts';
 import { addClusterCommands } from './cluster/commands.ts';
 import type { CommandLine } from './command-line/command-line.ts';
 import { confirmByName } from './command-line/confirmation.ts';
+import { addDatasetCommands } from './dataset/commands.ts';
 import { addDeadLetterCommands } from './dead-letters/commands.ts';
 import { applyCatalogue, applyMigrations, registerSchemas } from './deploy.ts';
 import { deployConfig } from './deploy-config.ts';
@@ -83,6 +84,7 @@ const commandLine: CommandLine = {
     process.exitCode = 1;
   },
   confirm: (name, { yes }) => confirmByName(name, { yes, input: process.stdin, output: process.stderr }),
+  environment: process.env,
   actor: process.env.OPS_ACTOR ?? process.env.USER ?? userInfo().username,
 };
 addClusterCommands(program, commandLine);
@@ -99,6 +101,7 @@ addGuardrailCommands(program, commandLine);
 addPolicyCommands(program, commandLine);
 addKeyCommands(program, commandLine);
 addAssignmentCommands(program, commandLine);
+addDatasetCommands(program, commandLine);
 
 try {
   await program.parseAsync();

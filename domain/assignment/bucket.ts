@@ -32,3 +32,9 @@ export function createHoldoutBucket(holdoutId: HoldoutId): BucketOfUnit {
 export function bucketOf(experimentId: ExperimentId, unitId: UnitId): number {
   return createExperimentBucket(experimentId)(unitId);
 }
+
+/** Bucket by which a household goes to a split of every dataset; `dataset-split` is no experiment, layer or holdout. */
+export function createDatasetSplitBucket(): (householdId: string) => number {
+  const bucketOf = createBucketOfUnit('dataset-split');
+  return (householdId) => bucketOf(householdId as UnitId);
+}

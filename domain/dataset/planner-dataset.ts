@@ -1,9 +1,11 @@
-// Names of the planner's datasets: model, schema version, columns and object keys.
+// Names of the planner's datasets: model, schema version, splits, columns and object keys.
+
+import type { DatasetSplit } from './split.ts';
 
 export const plannerModelName = 'planner';
 
 /** Grows when a column changes its meaning, goes or comes. */
-export const datasetSchemaVersion = 1;
+export const datasetSchemaVersion = 2;
 
 export type DatasetColumn = {
   readonly name: string;
@@ -11,7 +13,7 @@ export type DatasetColumn = {
   readonly description: string;
 };
 
-/** Columns of training.parquet, in order. What is JSON is canonical JSON, so equal facts are equal bytes. */
+/** Columns of every file of a dataset, in order. What is JSON is canonical JSON, so equal facts are equal bytes. */
 export const datasetColumns = [
   { name: 'plan_id', type: 'text', description: 'Identity of the row' },
   { name: 'generated_at', type: 'timestamp', description: 'Event time of plan_generated; rows are in this order' },
@@ -24,6 +26,11 @@ export const datasetColumns = [
   { name: 'policy_version_id', type: 'text', description: 'Policy version that the variant was configured with' },
   { name: 'policy', type: 'text', description: 'JSON: the policy as the planner named it' },
   { name: 'request', type: 'text', description: 'JSON: the training input, exactly as plan_generated carried it' },
+  {
+    name: 'model_input',
+    type: 'text',
+    description: 'JSON: the words that a model reads, made from the request and the recipes of its time',
+  },
   { name: 'plan', type: 'text', description: 'JSON: the plan that was shown' },
   { name: 'action_propensities', type: 'text', description: 'JSON: how each slot was filled, with propensities' },
   { name: 'reaction', type: 'text', description: 'accepted or edited; null when unknown at the label cut-off' },
@@ -47,7 +54,18 @@ export function toDatasetKey(options: { modelName: string; buildDate: string; da
     : `${folder}/v-${options.datasetVersion}/training.parquet`;
 }
 
-/** The manifest lies beside its file. */
+/** The files of a dataset lie beside each other. */
+export const splitFiles = {
+  training: 'training.parquet',
+  validation: 'validation.parquet',
+  test: 'test.parquet',
+} as const satisfies Record<DatasetSplit, string>;
+
+/** Key of another file of the dataset whose training file has this key. */
+export function toSiblingKey(datasetKey: string, file: string): string {
+  return datasetKey.replace(/[^/]+$/, file);
+}
+
 export function toManifestKey(datasetKey: string): string {
-  return datasetKey.replace(/[^/]+$/, 'manifest.json');
+  return toSiblingKey(datasetKey, 'manifest.json');
 }

@@ -166,3 +166,17 @@ export const redisUrlSetting = optionalSetting(
   'Redis in which instances count rate limits together; each counts alone when absent',
   { secret: true },
 );
+
+export const mlflowSettings = {
+  url: optionalSetting(
+    'MLFLOW_URL',
+    url(['http:', 'https:']),
+    'MLflow server of runs, datasets and models; what needs it says so when it is absent',
+  ),
+};
+
+export const codeCommitSetting = optionalSetting(
+  'CODE_COMMIT',
+  text,
+  'Commit of the running code, for records; asked of git when absent',
+);

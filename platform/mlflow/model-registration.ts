@@ -1,6 +1,8 @@
 // Registering a model version with its files in MLflow: a run that holds the files, and a version that points at them.
 import { FatalError } from '#platform/errors.ts';
+import { callMlflow, type Tags, toTagList } from './mlflow-call.ts';
 import type { MlflowClient } from './mlflow-client.ts';
+import { artifactPath, createTracking } from './tracking.ts';
 
 export type ModelFiles = Readonly<Record<string, string | Buffer>>;
 
@@ -10,52 +12,51 @@ export type Registration = {
   /** MLflow's experiment that the run belongs to; created when absent. */
   readonly mlflowExperiment: string;
   readonly files: ModelFiles;
-  readonly tags: Readonly<Record<string, string>>;
+  readonly tags: Tags;
 };
 
 const artifactFolder = 'model';
-const toTags = (tags: Readonly<Record<string, string>>) => Object.entries(tags).map(([key, value]) => ({ key, value }));
 
 /** Uploads the files and registers the next version of the model, which is created when absent. Returns the version's number. */
 export async function registerModelVersion(client: MlflowClient, registration: Registration): Promise<number> {
   const { modelName, description, mlflowExperiment, files, tags } = registration;
-  const call = async (what: string, path: string, body: object): Promise<Record<string, unknown>> => {
-    const answer = await client.request({ method: 'POST', path, body });
-    if (answer.ok) return answer.value as Record<string, unknown>;
-    throw new FatalError(`MLflow refused ${what} (${answer.refusal.errorCode}): ${answer.refusal.message}`, {
-      code: 'unexpected',
-    });
-  };
-  await ensureModel(client, modelName, description);
-  const experimentId = await ensureExperiment(client, mlflowExperiment);
-  const created = await call('a run', 'runs/create', {
-    experiment_id: experimentId,
-    run_name: modelName,
-    start_time: Date.now(),
-    tags: toTags(tags),
-  });
-  const { run_id: runId, artifact_uri: artifactUri } = (
-    created.run as { info: { run_id: string; artifact_uri: string } }
-  ).info;
-  const root = artifactUri.replace(/^mlflow-artifacts:(\/\/[^/]*)?\/+/, '');
-  if (root === artifactUri) {
-    throw new FatalError(
-      `MLflow keeps the files of ${mlflowExperiment} at ${artifactUri}, not behind the server: start it with --artifacts-destination`,
-      { code: 'config-invalid' },
-    );
-  }
+  const tracking = createTracking(client);
+  const experimentId = await tracking.ensureExperiment(mlflowExperiment);
+  const run = await tracking.createRun({ experimentId, name: modelName, tags });
+  // Before anything is uploaded: a server that keeps its files elsewhere is told at once.
+  artifactPath(run.artifactUri);
   for (const [name, content] of Object.entries(files)) {
-    await client.uploadArtifact(`${root}/${artifactFolder}/${name}`, content);
+    await tracking.uploadFile(run, `${artifactFolder}/${name}`, content);
   }
-  await call('the end of a run', 'runs/update', { run_id: runId, status: 'FINISHED', end_time: Date.now() });
-  const version = await call(`a version of ${modelName}`, 'model-versions/create', {
-    name: modelName,
-    source: `${artifactUri}/${artifactFolder}`,
-    run_id: runId,
+  await tracking.endRun(run.runId, 'FINISHED');
+  return createModelVersion(client, {
+    modelName,
     description,
-    tags: toTags(tags),
+    source: `${run.artifactUri}/${artifactFolder}`,
+    runId: run.runId,
+    tags,
   });
-  return Number((version.model_version as { version: string }).version);
+}
+
+/** Registers files that are already there, and gives the number of the new version. The model is created when absent. */
+export async function createModelVersion(
+  client: MlflowClient,
+  version: { modelName: string; description?: string; source: string; runId?: string; tags: Tags },
+): Promise<number> {
+  const { modelName, description = '', source, runId, tags } = version;
+  await ensureModel(client, modelName, description);
+  const created = await callMlflow(client, `a version of ${modelName}`, {
+    method: 'POST',
+    path: 'model-versions/create',
+    body: {
+      name: modelName,
+      source,
+      description,
+      tags: toTagList(tags),
+      ...(runId === undefined ? {} : { run_id: runId }),
+    },
+  });
+  return Number((created.model_version as { version: string }).version);
 }
 
 async function ensureModel(client: MlflowClient, name: string, description: string): Promise<void> {
@@ -68,14 +69,4 @@ async function ensureModel(client: MlflowClient, name: string, description: stri
   throw new FatalError(`MLflow refused model ${name} (${answer.refusal.errorCode}): ${answer.refusal.message}`, {
     code: 'unexpected',
   });
-}
-
-async function ensureExperiment(client: MlflowClient, name: string): Promise<string> {
-  const created = await client.request({ method: 'POST', path: 'experiments/create', body: { name } });
-  if (created.ok) return (created.value as { experiment_id: string }).experiment_id;
-  const found = await client.request({ path: 'experiments/get-by-name', query: { experiment_name: name } });
-  if (!found.ok) {
-    throw new FatalError(`MLflow refused experiment ${name}: ${created.refusal.message}`, { code: 'unexpected' });
-  }
-  return (found.value as { experiment: { experiment_id: string } }).experiment.experiment_id;
 }

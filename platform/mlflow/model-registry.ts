@@ -1,6 +1,7 @@
 // Reading MLflow's model registry: whether a model version exists, is ready, or is gone.
 import { FatalError } from '#platform/errors.ts';
-import type { MlflowAnswer, MlflowClient } from './mlflow-client.ts';
+import { collectPages, findInMlflow, fromTagList, quoteText } from './mlflow-call.ts';
+import type { MlflowClient } from './mlflow-client.ts';
 
 export type ModelVersion = {
   readonly name: string;
@@ -34,7 +35,6 @@ type VersionBody = {
   tags?: readonly { key: string; value: string }[];
 };
 
-const notFound = 'RESOURCE_DOES_NOT_EXIST';
 /** Versions asked for at a time; the server allows more. */
 const pageSize = 1_000;
 
@@ -49,41 +49,22 @@ function fromVersionBody(body: VersionBody): ModelVersion {
     status: String(body.status ?? 'READY'),
     source: String(body.source ?? ''),
     runId: typeof body.run_id === 'string' && body.run_id !== '' ? body.run_id : null,
-    tags: Object.fromEntries((body.tags ?? []).map(({ key, value }) => [key, value])),
+    tags: fromTagList(body.tags),
   };
 }
 
-/** MLflow's filters know two kinds of quotes and no escapes. */
-const quote = (text: string): string => (text.includes("'") ? `"${text}"` : `'${text}'`);
-
 export function createModelRegistry(client: MlflowClient): ModelRegistry {
-  /** The value, or null when it does not exist. */
-  const unwrap = (what: string, answer: MlflowAnswer<unknown>): Record<string, unknown> | null => {
-    if (answer.ok) return answer.value as Record<string, unknown>;
-    const { errorCode, message } = answer.refusal;
-    if (errorCode === notFound) return null;
-    throw new FatalError(`MLflow refused to tell of ${what} (${errorCode}): ${message}`, { code: 'unexpected' });
-  };
-
   const listVersions = async (name: string): Promise<ModelVersion[] | null> => {
-    const model = await client.request({ path: 'registered-models/get', query: { name } });
-    if (unwrap(`model ${name}`, model) === null) return null;
-    const versions: ModelVersion[] = [];
-    let pageToken = '';
-    do {
-      const answer = await client.request({
+    const model = await findInMlflow(client, `model ${name}`, { path: 'registered-models/get', query: { name } });
+    if (model === null) return null;
+    const versions = await collectPages<VersionBody>(client, `a search for versions of ${name}`, {
+      field: 'model_versions',
+      request: (page) => ({
         path: 'model-versions/search',
-        query: {
-          filter: `name=${quote(name)}`,
-          max_results: String(pageSize),
-          ...(pageToken === '' ? {} : { page_token: pageToken }),
-        },
-      });
-      const page = unwrap(`versions of ${name}`, answer) ?? {};
-      versions.push(...((page.model_versions ?? []) as VersionBody[]).map(fromVersionBody));
-      pageToken = String(page.next_page_token ?? '');
-    } while (pageToken !== '');
-    return versions.sort((a, b) => a.version - b.version);
+        query: { filter: `name=${quoteText(name)}`, max_results: String(pageSize), ...page },
+      }),
+    });
+    return versions.map(fromVersionBody).sort((a, b) => a.version - b.version);
   };
 
   const explainAbsence = async (name: string, version: string): Promise<ModelVersionState> => {
@@ -104,8 +85,10 @@ export function createModelRegistry(client: MlflowClient): ModelRegistry {
     url: client.url,
     listVersions,
     lookUp: async (name, version) => {
-      const answer = await client.request({ path: 'model-versions/get', query: { name, version } });
-      const found = unwrap(`model ${name} version ${version}`, answer);
+      const found = await findInMlflow(client, `model ${name} version ${version}`, {
+        path: 'model-versions/get',
+        query: { name, version },
+      });
       if (found === null) return explainAbsence(name, version);
       const modelVersion = fromVersionBody((found.model_version ?? {}) as VersionBody);
       if (modelVersion.status !== 'READY') {

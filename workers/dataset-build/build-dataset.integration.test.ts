@@ -6,16 +6,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createDatasetSplitBucket } from '#domain/assignment/bucket.ts';
+import { toSiblingKey } from '#domain/dataset/planner-dataset.ts';
+import { createSplitter, datasetSplits, defaultSplitConfig } from '#domain/dataset/split.ts';
 import { serializePlanRequest, toCanonicalJson } from '#domain/planning/canonical-json.ts';
+import { serializeModelInput, toModelInput } from '#domain/planning/model-input.ts';
 import type { PlanFeedbackPayload, PlanGeneratedPayload } from '#domain/planning/plan-shape.ts';
 import { createObjectStore, type ObjectStore } from '#platform/object-store/object-store.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
-import { runTraffic, sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
+import { committedCatalogue, runTraffic, sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
 import { writeDomainRows } from '#producers/planner-traffic/write-domain-rows.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
+import { writeTrainingRows } from '#tests/support/training-rows.ts';
 import { type BuiltDataset, buildDataset, type DatasetManifest } from './build-dataset.ts';
-import { hashOf } from './dataset-file.ts';
+import { datasetVersionOf, hashOf } from './dataset-files.ts';
 
 const world = sampleWorld({ households: 30 });
 const traffic = runTraffic({ world });
@@ -27,8 +32,10 @@ let objectStore: ObjectStore;
 let day = 0;
 let buildDate: string;
 
-const build = (change: { labelCutoff?: Date; objectStore?: ObjectStore } = {}): Promise<BuiltDataset> =>
-  buildDataset({ pool, objectStore, modelName: 'planner', buildDate, labelCutoff: end, ...change });
+const build = (
+  change: { labelCutoff?: Date; from?: Date; to?: Date; objectStore?: ObjectStore } = {},
+): Promise<BuiltDataset> =>
+  buildDataset({ pool, objectStore, modelName: 'planner', buildDate, labelCutoff: end, codeCommit: null, ...change });
 
 const manifestOf = async ({ objectKey }: Pick<BuiltDataset, 'objectKey'>): Promise<DatasetManifest> =>
   JSON.parse(Buffer.from(await objectStore.get(objectKey.replace('training.parquet', 'manifest.json'))).toString());
@@ -41,11 +48,11 @@ const versionRows = async () =>
     )
   ).rows;
 
-/** Rows of the file as DuckDB reads them. */
-async function readRows(objectKey: string): Promise<Record<string, unknown>[]> {
+/** Rows of one file as DuckDB reads them. */
+async function readFile(objectKey: string): Promise<Record<string, unknown>[]> {
   const folder = await mkdtemp(join(tmpdir(), 'dataset-test-'));
   try {
-    const path = join(folder, 'training.parquet');
+    const path = join(folder, 'rows.parquet');
     await writeFile(path, await objectStore.get(objectKey));
     const instance = await DuckDBInstance.create(':memory:');
     const connection = await instance.connect();
@@ -62,48 +69,29 @@ async function readRows(objectKey: string): Promise<Record<string, unknown>[]> {
   }
 }
 
-/** Training rows as the dataset-builder leaves them; its own test shows that it does. */
-async function writeTrainingRows(): Promise<void> {
-  for (const [index, event] of traffic.entries()) {
-    if (event.event_type === 'plan_generated') {
-      const { plan_id, request, plan, choices, policy } = event.payload as PlanGeneratedPayload;
-      await database.pool.query(
-        `INSERT INTO exp.training_rows (plan_id, model_name, household_id, experiments, policy, generated_event_id,
-           generated_at, generated_partition, generated_offset, requested_at, request, plan, action_propensities)
-         VALUES ($1, 'planner', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-        [
-          plan_id,
-          request.household.household_id,
-          JSON.stringify(event.experiments),
-          policy,
-          event.event_id,
-          event.timestamp,
-          index % 12,
-          index,
-          request.requested_at,
-          request,
-          plan,
-          JSON.stringify(choices),
-        ],
-      );
-    } else if (event.event_type === 'plan_accepted' || event.event_type === 'plan_edited') {
-      const { plan_id, final_plan, edited_slots } = event.payload as PlanFeedbackPayload;
-      await database.pool.query(
-        `INSERT INTO exp.plan_reactions (plan_id, reacted_at, event_id, reaction, final_plan, edited_slots, kafka_partition, kafka_offset)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-        [
-          plan_id,
-          event.timestamp,
-          event.event_id,
-          event.event_type.slice('plan_'.length),
-          final_plan,
-          JSON.stringify(edited_slots),
-          index % 12,
-          index,
-        ],
-      );
-    }
-  }
+const readSplits = async (objectKey: string) => ({
+  training: await readFile(objectKey),
+  validation: await readFile(toSiblingKey(objectKey, 'validation.parquet')),
+  test: await readFile(toSiblingKey(objectKey, 'test.parquet')),
+});
+
+/** Rows of all files in the order of the snapshot. */
+async function readRows(objectKey: string): Promise<Record<string, unknown>[]> {
+  const { training, validation, test } = await readSplits(objectKey);
+  return [...training, ...validation, ...test].sort(
+    (a, b) =>
+      Number((a.generated_at as bigint) - (b.generated_at as bigint)) ||
+      (String(a.plan_id) < String(b.plan_id) ? -1 : 1),
+  );
+}
+
+/** The first accepted plan of a household of this group, because other rows of the household are in no split. */
+function firstAccepted(group: 'training' | 'test') {
+  const bucketOf = createDatasetSplitBucket();
+  const { trainingShare, validationShare } = defaultSplitConfig;
+  const isIn = (share: number) =>
+    group === 'training' ? share < trainingShare : share >= trainingShare + validationShare;
+  return traffic.find((event) => event.event_type === 'plan_accepted' && isIn(bucketOf(event.unit_id) / 10_000))!;
 }
 
 beforeAll(async () => {
@@ -112,7 +100,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pool = database.poolAs('dataset_builder');
   await writeDomainRows(database.pool, world.rows);
-  await writeTrainingRows();
+  await writeTrainingRows(database.pool, traffic);
   // Not yet generated as far as this group knows: never in a dataset.
   await database.pool.query(
     `INSERT INTO exp.training_rows (plan_id, model_name, reaction_event_id, reaction, reacted_at, reaction_partition,
@@ -144,16 +132,16 @@ afterAll(async () => {
 });
 
 describe('buildDataset', () => {
-  it('writes every plan once, in order, with its request as it was sent and its reaction', async () => {
+  it('writes every plan of a split once, in order, with its request as it was sent and its reaction', async () => {
     const built = await build();
-    const rows = await readRows(built.objectKey);
+    const splits = await readSplits(built.objectKey);
     const reactions = new Map(
       traffic.flatMap((event) => {
         if (event.event_type !== 'plan_accepted' && event.event_type !== 'plan_edited') return [];
         return [[(event.payload as PlanFeedbackPayload).plan_id, event] as const];
       }),
     );
-    const expected = traffic
+    const generated = traffic
       .filter((event) => event.event_type === 'plan_generated')
       .map((event) => {
         const payload = event.payload as PlanGeneratedPayload;
@@ -161,8 +149,11 @@ describe('buildDataset', () => {
         const feedback = reaction?.payload as PlanFeedbackPayload | undefined;
         return {
           plan_id: payload.plan_id,
+          household_id: payload.request.household.household_id,
           generated_at: BigInt(Date.parse(event.timestamp)),
           request: serializePlanRequest(payload.request),
+          // What serving would give to a model, byte by byte.
+          model_input: serializeModelInput(toModelInput(payload.request, committedCatalogue)),
           plan: toCanonicalJson(payload.plan),
           action_propensities: toCanonicalJson(payload.choices),
           experiments: toCanonicalJson(event.experiments),
@@ -174,37 +165,97 @@ describe('buildDataset', () => {
         };
       })
       .sort((a, b) => Number(a.generated_at - b.generated_at) || (a.plan_id < b.plan_id ? -1 : 1));
-    expect(expected.length).toBeGreaterThan(60);
-    expect(reactions.size).toBeGreaterThan(30);
-    expect(rows).toMatchObject(expected);
-    expect(rows).toHaveLength(expected.length);
+    const { splitOf, testFromMicros } = createSplitter({
+      firstMicros: generated[0]!.generated_at * 1_000n,
+      lastMicros: generated.at(-1)!.generated_at * 1_000n,
+    });
+    const placeOf = (row: (typeof generated)[number]) => splitOf(row.household_id, row.generated_at * 1_000n);
+    for (const split of datasetSplits) {
+      const expected = generated.filter((row) => {
+        const place = placeOf(row);
+        return 'split' in place && place.split === split;
+      });
+      expect(expected.length).toBeGreaterThan(0);
+      expect(splits[split]).toMatchObject(expected);
+      expect(splits[split]).toHaveLength(expected.length);
+    }
+    const rowCount = datasetSplits.reduce((sum, split) => sum + splits[split].length, 0);
+    expect(generated.length).toBeGreaterThan(60);
 
+    const sha256 = async (file: string) => hashOf(await objectStore.get(toSiblingKey(built.objectKey, file)));
     expect(built).toEqual({
-      datasetVersion: hashOf(await objectStore.get(built.objectKey)),
+      datasetVersion: datasetVersionOf({
+        training: await sha256('training.parquet'),
+        validation: await sha256('validation.parquet'),
+        test: await sha256('test.parquet'),
+      }),
       objectKey: `datasets/planner/${buildDate}/training.parquet`,
-      rowCount: expected.length,
+      rowCount,
       alreadyExisted: false,
     });
     const manifest = await manifestOf(built);
     expect(manifest).toMatchObject({
       dataset_version: built.datasetVersion,
-      row_count: expected.length,
-      schema_version: 1,
+      row_count: rowCount,
+      schema_version: 2,
+      model_input_version: 1,
       label_cutoff: end.toISOString(),
-      reactions: { unknown: expected.length - reactions.size },
+      test_from: new Date(Number(testFromMicros / 1_000n)).toISOString(),
       rows_with_differences: 0,
       consumer_positions: [{ consumer_group: 'dataset-builder', partition: 0, next_offset: 17 }],
     });
-    expect(manifest.offset_ranges.map(({ partition }) => partition)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    expect(manifest.experiments.reduce((sum, { row_count }) => sum + row_count, 0)).toBe(expected.length);
+    const { excluded } = manifest;
+    expect(excluded['duplicate-request']).toBe(0);
+    expect(Object.values(excluded).reduce((sum, count) => sum + count, rowCount)).toBe(generated.length);
+    for (const split of datasetSplits) {
+      const { quality, file } = manifest.splits[split];
+      expect(manifest.splits[split].sha256).toBe(await sha256(file));
+      expect(quality.row_count).toBe(splits[split].length);
+      expect(quality.reactions.unknown).toBe(splits[split].filter((row) => row.reaction === null).length);
+      expect(quality.target_count).toBeGreaterThan(0);
+      expect(quality.unknown_candidate_count).toBe(0);
+    }
+    expect(manifest.experiments.reduce((sum, { row_count }) => sum + row_count, 0)).toBe(rowCount);
     expect(await versionRows()).toEqual([
-      {
-        dataset_version: built.datasetVersion,
-        object_key: built.objectKey,
-        row_count: BigInt(expected.length),
-        manifest,
-      },
+      { dataset_version: built.datasetVersion, object_key: built.objectKey, row_count: BigInt(rowCount), manifest },
     ]);
+  });
+
+  it('puts no household into two splits, and tests on later days than it trains on', async () => {
+    const splits = await readSplits((await build()).objectKey);
+    const households = datasetSplits.map((split) => new Set(splits[split].map((row) => row.household_id)));
+    const all = households.flatMap((ids) => [...ids]);
+    expect(new Set(all).size).toBe(all.length);
+    const timesOf = (split: 'training' | 'validation' | 'test') => splits[split].map((row) => Number(row.generated_at));
+    const firstTest = Math.min(...timesOf('test'));
+    expect(Math.max(...timesOf('training'), ...timesOf('validation'))).toBeLessThan(firstTest);
+  });
+
+  it('takes plans from the asked days only, and a request asked twice once', async () => {
+    const from = new Date('2026-01-08T00:00:00Z');
+    const to = new Date('2026-01-15T00:00:00Z');
+    const built = await build({ from, to });
+    for (const row of await readRows(built.objectKey)) {
+      expect(row.generated_at as bigint).toBeGreaterThanOrEqual(BigInt(from.getTime()));
+      expect(row.generated_at as bigint).toBeLessThan(BigInt(to.getTime()));
+    }
+    const copied = (await readRows(built.objectKey))[0]!;
+    await database.pool.query(
+      `INSERT INTO exp.training_rows SELECT (jsonb_populate_record(t, jsonb_build_object('plan_id', $2::text, 'generated_event_id', $3::text))).*
+       FROM exp.training_rows t WHERE plan_id = $1`,
+      [copied.plan_id, randomUUID(), randomUUID()],
+    );
+    try {
+      const again = await build({ from, to });
+      expect(again.rowCount).toBe(built.rowCount);
+      expect((await manifestOf(again)).excluded['duplicate-request'] + Number(again.alreadyExisted)).toBe(1);
+    } finally {
+      await database.pool.query(
+        `DELETE FROM exp.training_rows a USING exp.training_rows b
+         WHERE a.plan_id <> b.plan_id AND b.plan_id = $1 AND a.request = b.request`,
+        [copied.plan_id],
+      );
+    }
   });
 
   it('builds the same content once, however often and at how many places it is asked to', async () => {
@@ -213,12 +264,13 @@ describe('buildDataset', () => {
     expect(new Set([...all, again].map(({ datasetVersion }) => datasetVersion)).size).toBe(1);
     expect([...all, again].filter(({ alreadyExisted }) => !alreadyExisted)).toHaveLength(1);
     expect(await versionRows()).toHaveLength(1);
-    expect(await objectStore.list(`datasets/planner/${buildDate}/`)).toHaveLength(2);
+    expect(await objectStore.list(`datasets/planner/${buildDate}/`)).toHaveLength(4);
   });
 
   it('leaves out what came at or after the label cut-off, and keeps both builds of a day', async () => {
     const whole = await build();
-    const reaction = traffic.find((event) => event.event_type === 'plan_accepted')!;
+    // The cut-off is at the end of the days that are left: test time.
+    const reaction = firstAccepted('test');
     const planId = (reaction.payload as PlanFeedbackPayload).plan_id;
     const early = await build({ labelCutoff: new Date(reaction.timestamp) });
     expect(early.objectKey).toBe(`datasets/planner/${buildDate}/v-${early.datasetVersion}/training.parquet`);
@@ -234,12 +286,12 @@ describe('buildDataset', () => {
     expect((await readRows(later.objectKey)).find(({ plan_id }) => plan_id === planId)).toMatchObject({
       reaction: 'accepted',
     });
-    expect(hashOf(await objectStore.get(whole.objectKey))).toBe(whole.datasetVersion);
+    expect(hashOf(await objectStore.get(whole.objectKey))).toBe((await manifestOf(whole)).splits.training.sha256);
     expect(await versionRows()).toHaveLength(3);
   });
 
   it('takes the latest reaction before the cut-off although a later one is known', async () => {
-    const reaction = traffic.find((event) => event.event_type === 'plan_accepted')!;
+    const reaction = firstAccepted('training');
     const { plan_id, final_plan } = reaction.payload as PlanFeedbackPayload;
     await database.pool.query(
       `INSERT INTO exp.plan_reactions (plan_id, reacted_at, event_id, reaction, final_plan, edited_slots, kafka_partition, kafka_offset)
@@ -295,7 +347,13 @@ describe('buildDataset', () => {
       await database.pool.query('GRANT INSERT ON exp.dataset_versions TO dataset_builder');
     }
     expect(await versionRows()).toEqual([]);
-    const orphan = hashOf(await objectStore.get(`datasets/planner/${buildDate}/training.parquet`));
+    const hashOfFile = async (split: string) =>
+      hashOf(await objectStore.get(`datasets/planner/${buildDate}/${split}.parquet`));
+    const orphan = datasetVersionOf({
+      training: await hashOfFile('training'),
+      validation: await hashOfFile('validation'),
+      test: await hashOfFile('test'),
+    });
 
     const other = await build({ labelCutoff: new Date('2026-01-15T00:00:00Z') });
     expect(other.objectKey).toContain(`/v-${other.datasetVersion}/`);
@@ -330,7 +388,7 @@ describe('buildDataset', () => {
       DATASET_LABEL_CUTOFF: end.toISOString(),
     });
     expect(good).toMatchObject({ exitCode: 0, stderr: '' });
-    expect(JSON.parse(good.stdout)).toEqual({ ...(await build()), alreadyExisted: false });
+    expect(JSON.parse(good.stdout)).toEqual({ ...(await build()), alreadyExisted: false, mlflowRunId: null });
     const bad = await run({ DATASET_BUILD_DATE: '2026-02-30' });
     expect(bad.exitCode).toBe(2);
     for (const name of ['POSTGRES_URL', 'S3_BUCKET', 'DATASET_BUILD_DATE']) expect(bad.stderr).toContain(name);

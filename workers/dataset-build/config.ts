@@ -1,6 +1,11 @@
 // Settings of one dataset build.
 import { plannerModelName } from '#domain/dataset/planner-dataset.ts';
-import { objectStoreSettings, postgresSettings } from '#platform/config/common-settings.ts';
+import {
+  codeCommitSetting,
+  mlflowSettings,
+  objectStoreSettings,
+  postgresSettings,
+} from '#platform/config/common-settings.ts';
 import { defineConfig, instant, oneOf, optionalSetting, type Parser, setting } from '#platform/config/settings.ts';
 
 const calendarDate: Parser<string> = {
@@ -14,6 +19,7 @@ const calendarDate: Parser<string> = {
 export const datasetBuildConfig = defineConfig({
   postgres: postgresSettings,
   objectStore: objectStoreSettings,
+  mlflow: mlflowSettings,
   build: {
     modelName: setting('DATASET_MODEL', oneOf([plannerModelName]), 'Model whose dataset is built', {
       default: plannerModelName,
@@ -24,5 +30,8 @@ export const datasetBuildConfig = defineConfig({
       instant,
       'Plans and reactions from this time on are left out; now when absent',
     ),
+    fromMs: optionalSetting('DATASET_FROM', instant, 'Only plans generated from this time on; all when absent'),
+    toMs: optionalSetting('DATASET_TO', instant, 'Only plans generated before this time; all when absent'),
+    codeCommit: codeCommitSetting,
   },
 });

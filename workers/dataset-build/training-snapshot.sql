@@ -1,5 +1,5 @@
--- The rows of a dataset: every plan generated before the label cut-off ($1) for a model ($2), with the latest reaction
--- before the cut-off and the domain rows as of the request's time (valid_from <= requested_at < valid_to).
+-- The rows of a dataset: every plan for a model ($2) generated in [$3, $4) and before the label cut-off ($1), with the
+-- latest reaction before the cut-off and the domain rows as of the request's time (valid_from <= requested_at < valid_to).
 -- Deterministic: the order of rows and of every list in them is fixed.
 SELECT
   t.plan_id,
@@ -86,5 +86,5 @@ LEFT JOIN LATERAL (
     )
     AND e.valid_from <= t.requested_at AND (e.valid_to IS NULL OR t.requested_at < e.valid_to)
 ) recipes ON true
-WHERE t.request IS NOT NULL AND t.model_name = $2 AND t.generated_at < $1
+WHERE t.request IS NOT NULL AND t.model_name = $2 AND t.generated_at < least($1, $4) AND t.generated_at >= $3
 ORDER BY t.generated_at, t.plan_id

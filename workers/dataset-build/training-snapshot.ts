@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Enrichment } from '#domain/dataset/enrichment.ts';
 import type { PlanFeedbackPayload, PlanGeneratedPayload } from '#domain/planning/plan-shape.ts';
+import type { RecipeRow } from '#domain/planning/temporal-rows.ts';
 import type { PoolClient } from '#platform/postgres/pool.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 
@@ -42,18 +43,51 @@ export type ConsumerPosition = {
 
 const rowsPerPage = 500;
 
-/** Hands every row to `onRow` in the fixed order and returns the group's positions of the same snapshot. */
+export type SnapshotOptions = {
+  readonly modelName: string;
+  readonly labelCutoff: Date;
+  /** Plans generated in [from, to); without bounds when absent. */
+  readonly from?: Date | undefined;
+  readonly to?: Date | undefined;
+};
+
+/** What the snapshot says before its rows: all recipes, and when the first and the last plan were generated. */
+export type SnapshotStart = {
+  readonly recipes: readonly RecipeRow[];
+  readonly range: { readonly firstMicros: bigint; readonly lastMicros: bigint };
+};
+
+const recipesQuery = `SELECT recipe_id, title, details,
+    to_char(valid_from AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_from,
+    to_char(valid_to AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_to
+  FROM exp.recipes ORDER BY recipe_id COLLATE "C", exp.recipes.valid_from`;
+
+const rangeQuery = `SELECT (extract(epoch FROM min(generated_at)) * 1000000)::bigint AS first,
+    (extract(epoch FROM max(generated_at)) * 1000000)::bigint AS last
+  FROM exp.training_rows
+  WHERE request IS NOT NULL AND model_name = $2 AND generated_at < least($1, $4::timestamptz) AND generated_at >= $3`;
+
+/** Hands the start and then every row, in the fixed order, to the callbacks; returns the group's positions of the same snapshot. */
 export async function readTrainingSnapshot(
   client: PoolClient,
-  options: { modelName: string; labelCutoff: Date; onRow: (row: SnapshotRow) => void },
+  options: SnapshotOptions & { onStart: (start: SnapshotStart) => void; onRow: (row: SnapshotRow) => void },
 ): Promise<ConsumerPosition[]> {
   const query = await readFile(join(import.meta.dirname, 'training-snapshot.sql'), 'utf8');
+  const bounds = [
+    options.labelCutoff.toISOString(),
+    options.modelName,
+    options.from?.toISOString() ?? '-infinity',
+    options.to?.toISOString() ?? 'infinity',
+  ];
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   try {
-    await client.query(`DECLARE snapshot NO SCROLL CURSOR FOR ${query}`, [
-      options.labelCutoff.toISOString(),
-      options.modelName,
-    ]);
+    const recipes = await client.query<RecipeRow>(recipesQuery);
+    const range = await client.query<{ first: bigint | null; last: bigint | null }>(rangeQuery, bounds);
+    options.onStart({
+      recipes: recipes.rows,
+      range: { firstMicros: range.rows[0]?.first ?? 0n, lastMicros: range.rows[0]?.last ?? 0n },
+    });
+    await client.query(`DECLARE snapshot NO SCROLL CURSOR FOR ${query}`, bounds);
     for (;;) {
       const { rows } = await client.query<SnapshotRow>(`FETCH ${rowsPerPage} FROM snapshot`);
       for (const row of rows) options.onRow(row);
