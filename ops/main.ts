@@ -84,7 +84,6 @@ const commandLine: CommandLine = {
     process.exitCode = 1;
   },
   confirm: (name, { yes }) => confirmByName(name, { yes, input: process.stdin, output: process.stderr }),
-  environment: process.env,
   actor: process.env.OPS_ACTOR ?? process.env.USER ?? userInfo().username,
 };
 addClusterCommands(program, commandLine);

@@ -17,8 +17,6 @@ export type CommandLine = {
    * @throws FatalError when it is not confirmed.
    */
   confirm(name: string, options: { yes: boolean }): Promise<void>;
-  /** The environment of this process, for jobs that it starts. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Who is on record for what is changed. */
   readonly actor: string;
 };
