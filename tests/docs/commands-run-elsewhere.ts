@@ -9,6 +9,8 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^npm run generate$/, test: 'infra/generate/generate.test.ts' },
   { command: /^npm run schemas:release\b/, test: 'schemas/history/schema-history.test.ts' },
   { command: /^npm run generate:database\b/, test: 'infra/generate/database-schema.integration.test.ts' },
+  { command: /^npm run -s ops -- dataset\b/, test: 'ops/dataset/dataset.integration.test.ts' },
+  { command: /^node workers\/dataset-build\//, test: 'workers/dataset-build/build-dataset.integration.test.ts' },
   { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },
   { command: /^(npm run -s )?ops (-- )?(results|guardrails)\b/, test: 'ops/results/results.integration.test.ts' },
   { command: /^ops experiments (history|restore|resume)\b/, test: 'ops/experiments/experiments.integration.test.ts' },
