@@ -555,6 +555,33 @@ CREATE TABLE exp.guardrail_lease (
   PRIMARY KEY (is_only)
 );
 
+-- Results of each treatment and metric at the times when they were recorded; `ops results` computes them anew.
+-- Written by: guardrail_monitor, operator. Read by: analyst, guardrail_monitor, operator.
+-- FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id)
+CREATE TABLE exp.experiment_results (
+  experiment_id        uuid NOT NULL,
+  variant_id           uuid NOT NULL,
+  metric_name          text NOT NULL,
+  recorded_at          timestamptz NOT NULL,
+  roles                text[] NOT NULL,
+  kind                 text NOT NULL,
+  scale                text NOT NULL,
+  control_value        double precision,
+  treatment_value      double precision,
+  estimate             double precision,
+  lower                double precision,
+  upper                double precision,
+  p_value              double precision,
+  chance_to_win        double precision,
+  guardrail            text,
+  not_computable       text, -- Why there is no effect; its numbers are null then, never a neutral value
+  decision             text NOT NULL,
+  units                bigint NOT NULL,
+  excluded_units       bigint NOT NULL,
+  sample_ratio_p_value double precision,
+  PRIMARY KEY (experiment_id, variant_id, metric_name, recorded_at)
+);
+
 -- Views
 
 -- exp.event_variants: event_date, event_id, event_type, unit_type, unit_id, experiment_id, variant_id, event_time, metrics, context, assignment_mismatch
@@ -570,6 +597,12 @@ CREATE TABLE exp.guardrail_lease (
 -- exp.v_excluded_units: experiment_id, unit_id, reason
 
 -- exp.v_exposed_units: experiment_id, unit_id, variant_id, first_exposed_at, assigned_variant_id, assigned_at
+
+-- exp.v_experiment_results: experiment_key, experiment_name, iteration, status, variant_name, experiment_id, variant_id, metric_name, recorded_at, roles, kind, scale, control_value, treatment_value, estimate, lower, upper, p_value, chance_to_win, guardrail, not_computable, decision, units, excluded_units, sample_ratio_p_value
+
+-- exp.v_offline_vs_online: model_name, model_version, dataset_version, baseline_model_version, verdict, offline_metrics, replayed_at, policy_name, policy_version, experiment_key, iteration, variant_name, metric_name, scale, control_value, treatment_value, estimate, lower, upper, not_computable, recorded_at
+
+-- exp.v_latency_cost: experiment_key, experiment_name, iteration, experiment_id, variant_name, variant_id, policy_name, policy_version, mlflow_model_name, mlflow_model_version, granularity, bucket_start, plans, latency_ms_mean, latency_ms_p50, latency_ms_p90, latency_ms_p99, cost_usd_mean, cost_usd_sum
 
 -- Functions
 

@@ -743,6 +743,38 @@ GRANT DELETE, INSERT ON exp.guardrail_lease TO operator;
 GRANT SELECT ON exp.guardrail_lease TO analyst, assignment_service, guardrail_monitor, operator;
 GRANT UPDATE ON exp.guardrail_lease TO guardrail_monitor, operator;
 
+CREATE TABLE exp.experiment_results (
+  experiment_id uuid NOT NULL,
+  variant_id uuid NOT NULL,
+  metric_name text NOT NULL,
+  recorded_at timestamp with time zone NOT NULL,
+  roles text[] NOT NULL,
+  kind text NOT NULL,
+  scale text NOT NULL,
+  control_value double precision,
+  treatment_value double precision,
+  estimate double precision,
+  lower double precision,
+  upper double precision,
+  p_value double precision,
+  chance_to_win double precision,
+  guardrail text,
+  not_computable text,
+  decision text NOT NULL,
+  units bigint NOT NULL,
+  excluded_units bigint NOT NULL,
+  sample_ratio_p_value double precision,
+  CONSTRAINT experiment_results_pkey PRIMARY KEY (experiment_id, variant_id, metric_name, recorded_at),
+  CONSTRAINT experiment_results_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id),
+  CONSTRAINT experiment_results_guardrail_check CHECK (guardrail = ANY (ARRAY['broken'::text, 'holds'::text, 'open'::text, 'unknown'::text])),
+  CONSTRAINT experiment_results_scale_check CHECK (scale = ANY (ARRAY['relative'::text, 'absolute'::text]))
+);
+COMMENT ON TABLE exp.experiment_results IS 'Results of each treatment and metric at the times when they were recorded; `ops results` computes them anew';
+COMMENT ON COLUMN exp.experiment_results.not_computable IS 'Why there is no effect; its numbers are null then, never a neutral value';
+GRANT DELETE, UPDATE ON exp.experiment_results TO operator;
+GRANT INSERT ON exp.experiment_results TO guardrail_monitor, operator;
+GRANT SELECT ON exp.experiment_results TO analyst, guardrail_monitor, operator;
+
 CREATE OR REPLACE FUNCTION exp.ensure_event_day(day date)
  RETURNS void
  LANGUAGE plpgsql
@@ -1166,3 +1198,111 @@ UNION ALL
   WHERE f.assigned_variant_id IS NULL;
 COMMENT ON VIEW exp.v_exposed_units IS 'Every exposed unit with its stored assignment, where there is one';
 GRANT SELECT ON exp.v_exposed_units TO analyst, assignment_service, guardrail_monitor, operator;
+
+CREATE VIEW exp.v_experiment_results AS
+ SELECT x.key AS experiment_key,
+    x.name AS experiment_name,
+    x.iteration,
+    x.status,
+    v.name AS variant_name,
+    r.experiment_id,
+    r.variant_id,
+    r.metric_name,
+    r.recorded_at,
+    r.roles,
+    r.kind,
+    r.scale,
+    r.control_value,
+    r.treatment_value,
+    r.estimate,
+    r.lower,
+    r.upper,
+    r.p_value,
+    r.chance_to_win,
+    r.guardrail,
+    r.not_computable,
+    r.decision,
+    r.units,
+    r.excluded_units,
+    r.sample_ratio_p_value
+   FROM exp.experiments x
+     JOIN exp.variants v ON v.experiment_id = x.id
+     JOIN LATERAL ( SELECT DISTINCT ON (e.metric_name) e.experiment_id,
+            e.variant_id,
+            e.metric_name,
+            e.recorded_at,
+            e.roles,
+            e.kind,
+            e.scale,
+            e.control_value,
+            e.treatment_value,
+            e.estimate,
+            e.lower,
+            e.upper,
+            e.p_value,
+            e.chance_to_win,
+            e.guardrail,
+            e.not_computable,
+            e.decision,
+            e.units,
+            e.excluded_units,
+            e.sample_ratio_p_value
+           FROM exp.experiment_results e
+          WHERE e.experiment_id = x.id AND e.variant_id = v.id
+          ORDER BY e.metric_name, e.recorded_at DESC) r ON true;
+GRANT SELECT ON exp.v_experiment_results TO analyst, operator;
+
+CREATE VIEW exp.v_offline_vs_online AS
+ SELECT o.model_name,
+    o.model_version,
+    o.dataset_version,
+    o.baseline_model_version,
+    o.verdict,
+    o.metrics AS offline_metrics,
+    o.created_at AS replayed_at,
+    p.name AS policy_name,
+    pv.version AS policy_version,
+    r.experiment_key,
+    r.iteration,
+    r.variant_name,
+    r.metric_name,
+    r.scale,
+    r.control_value,
+    r.treatment_value,
+    r.estimate,
+    r.lower,
+    r.upper,
+    r.not_computable,
+    r.recorded_at
+   FROM exp.offline_replay_results o
+     LEFT JOIN exp.policy_versions pv ON pv.mlflow_model_name = o.model_name AND pv.mlflow_model_version = o.model_version
+     LEFT JOIN exp.policies p ON p.id = pv.policy_id
+     LEFT JOIN exp.variants v ON (v.config ->> 'policy_version_id'::text) = pv.id::text
+     LEFT JOIN exp.v_experiment_results r ON r.variant_id = v.id;
+GRANT SELECT ON exp.v_offline_vs_online TO analyst, operator;
+
+CREATE VIEW exp.v_latency_cost AS
+ SELECT l.experiment_key,
+    l.experiment_name,
+    l.iteration,
+    l.experiment_id,
+    l.variant_name,
+    l.variant_id,
+    l.policy_name,
+    l.policy_version,
+    l.mlflow_model_name,
+    l.mlflow_model_version,
+    l.granularity,
+    l.bucket_start,
+    l.count AS plans,
+    l.mean AS latency_ms_mean,
+    q.p50 AS latency_ms_p50,
+    q.p90 AS latency_ms_p90,
+    q.p99 AS latency_ms_p99,
+    c.mean AS cost_usd_mean,
+    c.sum AS cost_usd_sum
+   FROM exp.v_aggregate_policy l
+     LEFT JOIN exp.metric_aggregates c ON c.experiment_id = l.experiment_id AND c.variant_id = l.variant_id AND c.granularity = l.granularity AND c.bucket_start = l.bucket_start AND c.metric_name = 'cost_usd'::text
+     LEFT JOIN exp.v_metric_quantiles q ON q.experiment_id = l.experiment_id AND q.variant_id = l.variant_id AND q.granularity = l.granularity AND q.bucket_start = l.bucket_start AND q.metric_name = 'latency_ms'::text
+  WHERE l.metric_name = 'latency_ms'::text;
+GRANT SELECT ON exp.v_latency_cost TO analyst, operator;

@@ -13,6 +13,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^node workers\/dataset-build\//, test: 'workers/dataset-build/build-dataset.integration.test.ts' },
   { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },
   { command: /^(npm run -s )?ops (-- )?(results|guardrails)\b/, test: 'ops/results/results.integration.test.ts' },
+  { command: /^ops off-policy\b/, test: 'ops/off-policy/off-policy.integration.test.ts' },
   { command: /^ops experiments (history|restore|resume)\b/, test: 'ops/experiments/experiments.integration.test.ts' },
   { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
   {

@@ -26,6 +26,14 @@ export const guardrailMonitorConfig = defineConfig({
       { default: 30 },
     ),
   },
+  record: {
+    intervalMs: setting(
+      'RECORD_INTERVAL_MS',
+      integer({ min: 1_000, max: 86_400_000 }),
+      'Pause between two recordings of the results of all experiments, in ms',
+      { default: 900_000 },
+    ),
+  },
   webhook: {
     url: optionalSetting(
       'GUARDRAIL_WEBHOOK_URL',

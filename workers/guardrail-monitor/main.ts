@@ -18,6 +18,7 @@ import { guardrailMonitorConfig } from './config.ts';
 import { createGuardrailOutbox } from './guardrail-outbox.ts';
 import { createInputLag } from './input-lag.ts';
 import { startGuardrailMonitor } from './monitor.ts';
+import { recordAll } from './record-results.ts';
 import { deliverWebhooks } from './webhook.ts';
 
 const service = 'guardrail-monitor';
@@ -78,23 +79,34 @@ await runMain({
         nowMs: Date.now,
       }),
     );
-    if (config.webhook.url !== undefined) {
+    /** Repeats the work until the end; a failure waits for the next time. */
+    const repeat = (pauseMs: number, work: () => Promise<unknown>): void => {
       const stop = new AbortController();
-      const { url } = config.webhook;
-      const deliverForever = async (): Promise<void> => {
+      const loop = async (): Promise<void> => {
         while (!stop.signal.aborted) {
-          await deliverWebhooks({ pool, url, log, fetch: globalThis.fetch }).catch((error: unknown) =>
-            log.warn({ cause: describeError(error) }, 'actions for the webhook could not be read'),
+          await work().catch((error: unknown) =>
+            log.warn({ cause: describeError(error) }, 'a background task waits for its next turn'),
           );
-          await sleep(2_000, undefined, { signal: stop.signal }).catch(() => undefined);
+          await sleep(pauseMs, undefined, { signal: stop.signal }).catch(() => undefined);
         }
       };
-      const delivering = deliverForever();
+      const running = loop();
       resources.defer(() => {
         stop.abort();
-        return delivering;
+        return running;
       });
-    }
+    };
+    const { url } = config.webhook;
+    if (url !== undefined) repeat(2_000, () => deliverWebhooks({ pool, url, log, fetch: globalThis.fetch }));
+    const recorded = new Map<string, number>();
+    let dueMs = 0;
+    repeat(2_000, async () => {
+      if (monitor.state().role !== 'leading' || Date.now() < dueMs) return;
+      dueMs = Date.now() + config.record.intervalMs;
+      await recordAll(pool, recorded, (error) =>
+        log.warn({ cause: describeError(error) }, 'results were not recorded'),
+      );
+    });
     resources.use(
       await startOperationsServer({
         ...config.operations,

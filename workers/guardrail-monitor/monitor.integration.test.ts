@@ -28,6 +28,7 @@ import { findViolation, type Violation } from './find-violation.ts';
 import { createGuardrailOutbox } from './guardrail-outbox.ts';
 import { createInputLag } from './input-lag.ts';
 import { startGuardrailMonitor } from './monitor.ts';
+import { recordAll } from './record-results.ts';
 import { deliverWebhooks } from './webhook.ts';
 
 let database: TestDatabase;
@@ -233,6 +234,31 @@ test('it rests while its input is behind, replayed or paused, and acts when it h
     await monitor[Symbol.asyncDispose]();
     await database.pool.query('DELETE FROM exp.consumer_offsets');
   }
+});
+
+test('results are recorded for SQL with their uncertainty and the decision, and what does not exist is null with its reason', async () => {
+  const experiment = await createExperiment(1.6);
+  await recordAll(pool, new Map(), (error) => {
+    throw error;
+  });
+  const { rows } = await database.poolAs('analyst').query(
+    `SELECT variant_name, metric_name, roles, estimate, lower, upper, guardrail, decision, not_computable, units FROM exp.v_experiment_results
+     WHERE experiment_key = $1 ORDER BY metric_name`,
+    [experiment.experimentKey],
+  );
+  expect(rows).toMatchObject([
+    {
+      variant_name: 'treatment',
+      metric_name: 'latency',
+      roles: ['guardrail'],
+      guardrail: 'broken',
+      decision: 'stop: guardrail',
+      units: 300n,
+    },
+    { metric_name: 'sales', roles: ['primary'], estimate: null, not_computable: expect.stringContaining('zero') },
+  ]);
+  expect(rows[0].lower).toBeGreaterThan(0.2);
+  expect(rows[0].upper).toBeGreaterThan(rows[0].estimate);
 });
 
 test('an action is announced on the topic and to the webhook, which is told again until it says that it knows', async () => {
