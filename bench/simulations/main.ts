@@ -1,5 +1,6 @@
 // Runs every simulation at full size with fixed seeds and prints what was measured: `npm run simulations`.
 import { coverageFindings, cupedFinding } from './coverage.ts';
+import { guardrailFindings } from './guardrail.ts';
 import { groupSequentialFinding, sampleRatioFindings } from './looks.ts';
 import { offPolicyFindings } from './off-policy.ts';
 import { peekingFindings } from './peeking.ts';
@@ -11,6 +12,7 @@ const SIMULATIONS: readonly (() => readonly Finding[])[] = [
   () => [cupedFinding({ seed: 31, runs: 1000, unitsPerVariant: 500 })],
   () => [groupSequentialFinding({ seed: 41, runs: 100_000 })],
   () => sampleRatioFindings({ seed: 51, runs: 2000 }),
+  () => guardrailFindings({ seed: 71, runs: 1000, from: 100, to: 3000 }),
   () => offPolicyFindings({ seed: 61, runs: 1000, rounds: 500, resamples: 400 }),
 ];
 

@@ -1,6 +1,7 @@
 // Small versions of the simulations, so that a broken interval or test is noticed on every save.
 import { describe, expect, it } from 'vitest';
 import { coverageFindings, cupedFinding } from './coverage.ts';
+import { guardrailFindings } from './guardrail.ts';
 import { groupSequentialFinding, sampleRatioFindings } from './looks.ts';
 import { offPolicyCoverage, TRUE_VALUE } from './off-policy.ts';
 import { peekingFindings, referenceEffect, simulatePeeking } from './peeking.ts';
@@ -34,6 +35,13 @@ describe('simulated experiments', () => {
   it('spend alpha over group-sequential looks, and seldom alarm on a sound split', () => {
     expect(isWithin(groupSequentialFinding({ seed: 13, runs: 10_000 }))).toBe(true);
     for (const finding of sampleRatioFindings({ seed: 15, runs: 200 }))
+      expect(isWithin(finding), finding.name).toBe(true);
+  });
+});
+
+describe('simulated guardrails', () => {
+  it('without harm seldom stop an experiment, however often they are looked at', () => {
+    for (const finding of guardrailFindings({ seed: 19, runs: 100, from: 100, to: 800 }))
       expect(isWithin(finding), finding.name).toBe(true);
   });
 });
