@@ -596,6 +596,8 @@ CREATE TABLE exp.experiment_results (
 
 -- exp.v_excluded_units: experiment_id, unit_id, reason
 
+-- exp.v_layer_conflicts: experiment_id, unit_id
+
 -- exp.v_exposed_units: experiment_id, unit_id, variant_id, first_exposed_at, assigned_variant_id, assigned_at
 
 -- exp.v_experiment_results: experiment_key, experiment_name, iteration, status, variant_name, experiment_id, variant_id, metric_name, recorded_at, roles, kind, scale, control_value, treatment_value, estimate, lower, upper, p_value, chance_to_win, guardrail, not_computable, decision, units, excluded_units, sample_ratio_p_value

@@ -1167,15 +1167,21 @@ UNION
   GROUP BY first_exposures.experiment_id, first_exposures.unit_id
  HAVING count(*) > 1
 UNION
- SELECT shared.experiment_id,
-    odd.unit_id,
+ SELECT v_layer_conflicts.experiment_id,
+    v_layer_conflicts.unit_id,
     'in-two-experiments-of-a-layer'::text AS reason
+   FROM exp.v_layer_conflicts;
+GRANT SELECT ON exp.v_excluded_units TO analyst, operator;
+
+CREATE VIEW exp.v_layer_conflicts AS
+ SELECT DISTINCT shared.experiment_id,
+    odd.unit_id
    FROM exp.experiments x
      JOIN exp.assignments odd ON odd.experiment_id = x.id AND (odd.source = ANY (ARRAY['inherited'::text, 'imported'::text]))
      JOIN exp.experiments y ON (y.layer ->> 'layer_id'::text) = (x.layer ->> 'layer_id'::text) AND y.key <> x.key AND (((y.layer ->> 'end'::text)::integer) <= ((x.layer ->> 'start'::text)::integer) OR ((y.layer ->> 'start'::text)::integer) >= ((x.layer ->> 'end'::text)::integer))
      JOIN exp.assignments other ON other.experiment_id = y.id AND other.unit_id = odd.unit_id AND other.unit_type = odd.unit_type AND other.source <> 'forced'::text
      CROSS JOIN LATERAL ( VALUES (x.id), (y.id)) shared(experiment_id);
-GRANT SELECT ON exp.v_excluded_units TO analyst, operator;
+GRANT SELECT ON exp.v_layer_conflicts TO analyst, assignment_service, operator;
 
 CREATE VIEW exp.v_exposed_units AS
  SELECT first_exposures.experiment_id,

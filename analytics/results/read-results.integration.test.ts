@@ -277,6 +277,32 @@ test('units that met two variants, contradict their assignment, are forced or in
   expectSameEffects(results, experiment, [...units.filter(({ id }) => !gone.has(id)), local]);
 });
 
+test('a unit in two experiments of one layer is left out of the results of both', async () => {
+  const left = await createRunning({ layer: { id: 'shared', start: 0, end: 0.5 } });
+  const right = await createRunning({ layer: { id: 'shared', start: 0.5, end: 1 } });
+  const elsewhere = await createRunning();
+  for (const experiment of [left, right, elsewhere]) await store(experiment, drawUnits(experiment, 20));
+  await database.pool.query(
+    "DELETE FROM exp.assignments WHERE experiment_id = $1 AND unit_id NOT IN ('unit-1', 'unit-2')",
+    [right.experimentId],
+  );
+  // By hash no unit would be in both, and a test unit may be.
+  await database.pool.query(
+    "UPDATE exp.assignments SET source = 'inherited' WHERE experiment_id = $1 AND unit_id = 'unit-1'",
+    [right.experimentId],
+  );
+  await database.pool.query(
+    "UPDATE exp.assignments SET source = 'forced' WHERE experiment_id = $1 AND unit_id = 'unit-2'",
+    [right.experimentId],
+  );
+  await fillUnitTables(database.pool);
+  const reasonsIn = async (experiment: Experiment) => (await read(experiment)).units.excludedByReason;
+  const inBoth = { reason: 'in-two-experiments-of-a-layer', units: 1 };
+  expect(await reasonsIn(left)).toEqual([inBoth]);
+  expect(await reasonsIn(right)).toEqual(expect.arrayContaining([inBoth, { reason: 'forced', units: 1 }]));
+  expect(await reasonsIn(elsewhere)).toEqual([]);
+});
+
 test('a change of coverage makes strata of assignment periods, so that a mix that changes cannot pass for an effect', async () => {
   const experiment = await createRunning({ coverage: 0.2 });
   const [control, treatment] = experiment.variants.map(({ variantId }) => variantId as string);

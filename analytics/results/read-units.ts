@@ -99,6 +99,7 @@ async function readExcluded(
 ): Promise<Map<string, Set<ExclusionReason>>> {
   const { rows } = await tx.query<{ unit_id: string; reason: ExclusionReason }>(
     `SELECT unit_id, reason FROM exp.excluded_units WHERE experiment_id = $1
+     UNION ALL SELECT unit_id, 'in-two-experiments-of-a-layer' FROM exp.v_layer_conflicts WHERE experiment_id = $1
      UNION ALL SELECT unit_id, 'forced' FROM exp.assignments WHERE experiment_id = $1 AND source = 'forced'
      UNION ALL SELECT unit_id, 'forced' FROM unnest($2::text[]) AS forced (unit_id)
      ${suspicious ? `UNION ALL ${suspiciousSql}` : ''}`,

@@ -14,6 +14,7 @@ export const exclusionReasons = [
   'contradicts-assignment',
   'forced',
   'identity-conflict',
+  'in-two-experiments-of-a-layer',
   'exposed-while-not-as-assigned',
 ] as const;
 export type ExclusionReason = (typeof exclusionReasons)[number];

@@ -11,9 +11,12 @@ import { withLock } from '#infra/local/process-lock.mjs';
 
 const run = promisify(execFile);
 
-/** The Python interpreter of an environment with exactly the packages of `tests/support/python/<name>` (hashed requirements). */
-export async function pythonWith(name: string): Promise<string> {
-  const requirements = fileURLToPath(new URL(`python/${name}`, import.meta.url));
+/** The Python interpreter of an environment with exactly the packages of `tests/support/python/<name>`. */
+export const pythonWith = (name: string): Promise<string> =>
+  pythonOf(fileURLToPath(new URL(`python/${name}`, import.meta.url)));
+
+/** The Python interpreter of an environment with exactly the packages of a file of hashed requirements. */
+export async function pythonOf(requirements: string): Promise<string> {
   const digest = createHash('sha256')
     .update(await readFile(requirements))
     .digest('hex')
