@@ -71,6 +71,8 @@ type Partition<T> = {
   /** Where the group is in Postgres, as far as this member knows. */
   stored: Position;
   highWatermark: bigint;
+  /** How often records were delivered, used or not. */
+  deliveries: number;
 };
 
 const kafkaCommitIntervalMs = 5_000;
@@ -264,6 +266,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     const partition = owned.get(batch.partition);
     if (partition === undefined || partition.phase !== 'active' || partition.buffer === undefined || draining) return;
     const buffer = partition.buffer;
+    partition.deliveries += 1;
     try {
       if (batch.fetchedFrom > buffer.position) {
         // Control records leave gaps; deleted records do too, and those would be lost in silence.
@@ -311,7 +314,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       wanted: new Map(
         [...owned.values()]
           .filter(({ phase, paused }) => phase === 'active' && !paused && !draining)
-          .map(({ id, buffer }) => [id, buffer!.position]),
+          .map(({ id, buffer, deliveries }) => [id, { position: buffer!.position, deliveries }]),
       ),
     }),
     readOffsets: () => deps.inspector.offsets(),
@@ -336,6 +339,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
               timer: undefined,
               stored: unknownPosition,
               highWatermark: 0n,
+              deliveries: 0,
             };
             owned.set(id, partition);
             void position(partition);

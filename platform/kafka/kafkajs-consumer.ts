@@ -1,5 +1,6 @@
-// The consumer port on kafkajs: eager rebalances, manual offsets, stale batches dropped, crashes reported.
+// The consumer port on kafkajs: eager rebalances, manual offsets, stale batches dropped, crashes that pass survived and others reported.
 import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { ConsumerHandlers, ConsumerMember, ConsumerMemberOptions } from '#platform/kafka/consumer-port.ts';
 import type { KafkaRecord } from '#platform/kafka/record.ts';
@@ -43,24 +44,52 @@ export function partitionOfKey(key: Buffer, partitionCount: number): number {
   return (murmur2(key) & 0x7fffffff) % partitionCount;
 }
 
+/** Names of kafkajs errors that say something of the network or of a broker that is about to come back. */
+const passingErrors = new Set([
+  'KafkaJSConnectionError',
+  'KafkaJSConnectionClosedError',
+  'KafkaJSRequestTimeoutError',
+  'KafkaJSBrokerNotFound',
+  'KafkaJSNoBrokerAvailableError',
+  'KafkaJSGroupCoordinatorNotFound',
+  'KafkaJSMetadataNotLoaded',
+]);
+
+/** Whether a new consumer may get further than the crashed one. Some of these kafkajs calls final, and one is not even an error of its own. */
+function mayPass(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { name, message, cause } = error;
+  if (passingErrors.has(name) || message === 'Broker not connected') return true;
+  if ((error as { retriable?: unknown }).retriable === true) return true;
+  return cause !== undefined && cause !== error && mayPass(cause);
+}
+
+const maxBackoffMs = 2_000;
+
 /** A member of a consumer group on one topic. */
 export function createKafkajsConsumer(options: KafkajsConsumerOptions): ConsumerMember {
   const { topic, sessionTimeoutMs: sessionTimeout } = options;
-  const consumer: Consumer = options.kafka.consumer({
-    groupId: options.groupId,
-    sessionTimeout,
-    rebalanceTimeout: 20_000,
-    heartbeatInterval: Math.floor(sessionTimeout / 5),
-    maxBytesPerPartition: options.maxBytesPerPartition ?? 512 * 1024,
-    maxBytes: 4 * 1024 * 1024,
-    // A resumed partition joins with the next fetch: a long wait on quiet partitions would hold it back.
-    maxWaitTimeInMs: options.maxWaitTimeMs ?? 100,
-    minBytes: 1,
-    allowAutoTopicCreation: false,
-    readUncommitted: false,
-    metadataMaxAge: 60_000,
-    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 10 },
-  });
+  const createConsumer = (): Consumer =>
+    options.kafka.consumer({
+      groupId: options.groupId,
+      sessionTimeout,
+      rebalanceTimeout: 20_000,
+      heartbeatInterval: Math.floor(sessionTimeout / 5),
+      maxBytesPerPartition: options.maxBytesPerPartition ?? 512 * 1024,
+      maxBytes: 4 * 1024 * 1024,
+      // A resumed partition joins with the next fetch: a long wait on quiet partitions would hold it back.
+      maxWaitTimeInMs: options.maxWaitTimeMs ?? 100,
+      minBytes: 1,
+      allowAutoTopicCreation: false,
+      readUncommitted: false,
+      metadataMaxAge: 60_000,
+      retry: { initialRetryTime: 100, maxRetryTime: maxBackoffMs, retries: 10 },
+    });
+  let consumer = createConsumer();
+  let recovery: Promise<void> | undefined;
+  /** A consumer crashed while recovery was under way, perhaps the very one that it started. */
+  let crashedAgain = false;
+  let stopped = false;
 
   /** Where each partition continues: to tell whether a batch that kafkajs does not deliver is the next one or a stale one. */
   const positions = new Map<number, bigint>();
@@ -85,46 +114,84 @@ export function createKafkajsConsumer(options: KafkajsConsumerOptions): Consumer
     await payload.heartbeat();
   };
 
+  const run = async (started: Consumer, handlers: ConsumerHandlers): Promise<void> => {
+    const { events } = started;
+    const isCurrent = (): boolean => started === consumer && !stopped;
+    started.on(events.GROUP_JOIN, (event) => {
+      if (!isCurrent()) return;
+      const partitions = event.payload.memberAssignment[topic] ?? [];
+      positions.clear();
+      if (partitions.length > 0) started.pause([{ topic, partitions: [...partitions] }]);
+      handlers.assigned(partitions);
+    });
+    // kafkajs passes over batches of control records and aborted transactions without a word.
+    started.on(events.START_BATCH_PROCESS, ({ payload }) => {
+      const { partition, batchSize, firstOffset, lastOffset, highWatermark } = payload;
+      const position = positions.get(partition);
+      if (batchSize > 0 || position === undefined || firstOffset === null || BigInt(firstOffset) !== position) return;
+      const nextOffset = BigInt(lastOffset) + 1n;
+      positions.set(partition, nextOffset);
+      handlers
+        .fetched({
+          partition,
+          fetchedFrom: position,
+          records: [],
+          nextOffset,
+          highWatermark: BigInt(highWatermark),
+        })
+        .catch(handlers.crashed);
+    });
+    started.on(events.REBALANCING, () => {
+      if (isCurrent()) handlers.revoked();
+    });
+    started.on(events.CRASH, ({ payload }) => {
+      if (!isCurrent()) return;
+      handlers.revoked();
+      // With `restart` kafkajs starts the member again by itself; without it, it never comes back and says nothing more.
+      if (payload.restart) return;
+      if (mayPass(payload.error)) recover(handlers);
+      else handlers.crashed(payload.error);
+    });
+    await started.connect();
+    await started.subscribe({ topic, fromBeginning: true });
+    await started.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: 16,
+      eachBatch: (payload) => deliver(handlers, payload),
+    });
+  };
+
+  const recover = (handlers: ConsumerHandlers): void => {
+    if (recovery !== undefined) {
+      crashedAgain = true;
+      return;
+    }
+    recovery = (async () => {
+      for (let attempt = 1; !stopped; attempt += 1) {
+        await consumer.disconnect().catch(() => undefined);
+        await sleep(Math.min(maxBackoffMs, 100 * 2 ** Math.min(attempt, 10)));
+        if (stopped) return;
+        crashedAgain = false;
+        consumer = createConsumer();
+        try {
+          await run(consumer, handlers);
+          if (!crashedAgain) return;
+        } catch (error) {
+          if (!mayPass(error)) {
+            handlers.crashed(error);
+            return;
+          }
+        }
+      }
+    })().finally(() => {
+      recovery = undefined;
+      if (crashedAgain && !stopped) recover(handlers);
+    });
+  };
+
   return {
-    start: async (handlers) => {
-      consumer.on(consumer.events.GROUP_JOIN, (event) => {
-        const partitions = event.payload.memberAssignment[topic] ?? [];
-        positions.clear();
-        if (partitions.length > 0) consumer.pause([{ topic, partitions: [...partitions] }]);
-        handlers.assigned(partitions);
-      });
-      // kafkajs passes over batches of control records and aborted transactions without a word.
-      consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
-        const { partition, batchSize, firstOffset, lastOffset, highWatermark } = payload;
-        const position = positions.get(partition);
-        if (batchSize > 0 || position === undefined || firstOffset === null || BigInt(firstOffset) !== position) return;
-        const nextOffset = BigInt(lastOffset) + 1n;
-        positions.set(partition, nextOffset);
-        handlers
-          .fetched({
-            partition,
-            fetchedFrom: position,
-            records: [],
-            nextOffset,
-            highWatermark: BigInt(highWatermark),
-          })
-          .catch(handlers.crashed);
-      });
-      consumer.on(consumer.events.REBALANCING, () => handlers.revoked());
-      consumer.on(consumer.events.CRASH, (event) => {
-        handlers.revoked();
-        // With `restart` kafkajs starts the member again by itself; without it, it never comes back and says nothing more.
-        if (!event.payload.restart) handlers.crashed(event.payload.error);
-      });
-      await consumer.connect();
-      await consumer.subscribe({ topic, fromBeginning: true });
-      await consumer.run({
-        autoCommit: false,
-        eachBatchAutoResolve: false,
-        partitionsConsumedConcurrently: 16,
-        eachBatch: (payload) => deliver(handlers, payload),
-      });
-    },
+    start: (handlers) => run(consumer, handlers),
     seek: (partition, offset) => {
       positions.set(partition, offset);
       consumer.seek({ topic, partition, offset: offset.toString() });
@@ -137,6 +204,8 @@ export function createKafkajsConsumer(options: KafkajsConsumerOptions): Consumer
       );
     },
     stop: async () => {
+      stopped = true;
+      await recovery;
       await consumer.stop();
       await consumer.disconnect();
     },

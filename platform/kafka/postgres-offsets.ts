@@ -1,5 +1,5 @@
 // The position of a consumer group, kept in Postgres and moved in the same transaction as the effects.
-import { FatalError, PlatformError } from '#platform/errors.ts';
+import { FatalError, PlatformError, RetryableError } from '#platform/errors.ts';
 import type { TopicInspector } from '#platform/kafka/consumer-port.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
 
@@ -37,6 +37,12 @@ export type OffsetStore = {
 type PositionRow = { kafka_partition: number; next_offset: bigint; revision: bigint; is_paused: boolean };
 type OffsetRow = PositionRow & { cluster_id: string; topic_id: string };
 
+/**
+ * A broker that was killed tells the end of a partition from its last checkpoint, until it has looked at its own log. A position beyond
+ * it has lost nothing then, and for good only if the end stays there.
+ */
+const recoveryMs = 60_000;
+
 const positionColumns = 'kafka_partition, next_offset, revision, paused_at IS NOT NULL AS is_paused';
 
 export function createOffsetStore(options: {
@@ -44,8 +50,24 @@ export function createOffsetStore(options: {
   groupId: string;
   topic: string;
   inspector: TopicInspector;
+  now?: () => number;
 }): OffsetStore {
-  const { pool, groupId, topic, inspector } = options;
+  const { pool, groupId, topic, inspector, now = Date.now } = options;
+  /** Since when each partition has seemed to end before the stored position, in ms. */
+  const beyondSince = new Map<number, number>();
+
+  /** @throws RetryableError for a while, then FatalError. */
+  const refuseBeyondEnd = (partition: number, nextOffset: bigint, end: bigint): never => {
+    const since = beyondSince.get(partition) ?? now();
+    beyondSince.set(partition, since);
+    const where = `${groupId} is at offset ${nextOffset} of ${topic} partition ${partition}, beyond its end ${end}`;
+    if (now() - since < recoveryMs)
+      throw new RetryableError(`${where}: its broker may have started just now`, { code: 'dependency-unavailable' });
+    throw new FatalError(`${where}: Kafka has lost records that were read. Check the cluster before going on`, {
+      code: 'cluster-mismatch',
+    });
+  };
+
   const revisions = new Map<number, bigint>();
   const toPosition = (row: PositionRow): Position => ({
     nextOffset: row.next_offset,
@@ -91,12 +113,8 @@ export function createOffsetStore(options: {
             { code: 'offset-below-log-start' },
           );
         }
-        if (row.next_offset > highWatermark) {
-          throw new FatalError(
-            `${groupId} is at offset ${row.next_offset} of ${topic} partition ${row.kafka_partition}, beyond its end ${highWatermark}: Kafka has lost records that were read. Check the cluster before going on`,
-            { code: 'cluster-mismatch' },
-          );
-        }
+        if (row.next_offset > highWatermark) refuseBeyondEnd(row.kafka_partition, row.next_offset, highWatermark);
+        beyondSince.delete(row.kafka_partition);
         positions.set(row.kafka_partition, toPosition(row));
         revisions.set(row.kafka_partition, row.revision);
       }

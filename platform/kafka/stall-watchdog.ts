@@ -2,11 +2,14 @@
 import { FatalError } from '#platform/errors.ts';
 import type { PartitionOffsets } from '#platform/kafka/consumer-port.ts';
 
-/** What the watchdog looks at: is the member in its group, and how far has it read what it wants to read. */
+/** Where a partition was fetched up to, and how often records of it were delivered: also those that could not be used yet. */
+export type Reading = { readonly position: bigint; readonly deliveries: number };
+
+/** What the watchdog looks at: is the member in its group, and what comes of the partitions that it wants to read. */
 export type ReadingState = {
   readonly joined: boolean;
-  /** Partitions that are neither paused nor waiting for something else than Kafka, and up to where they were fetched. */
-  readonly wanted: ReadonlyMap<number, bigint>;
+  /** Partitions that are neither paused nor waiting for something else than Kafka. */
+  readonly wanted: ReadonlyMap<number, Reading>;
 };
 
 const checksPerTimeout = 3;
@@ -48,7 +51,7 @@ export function createStallWatchdog(options: {
   /** Compares with the check before. Public for tests; the timer calls it. */
   const check = async (): Promise<void> => {
     const now = look();
-    const unmoved = [...now.wanted].filter(([id, position]) => before.wanted.get(id) === position);
+    const unmoved = [...now.wanted].filter(([id, { deliveries }]) => before.wanted.get(id)?.deliveries === deliveries);
     before = now;
     if (now.joined && unmoved.length === 0) return forget();
     const offsets = await readOffsets().catch(() => undefined);
@@ -56,7 +59,7 @@ export function createStallWatchdog(options: {
     outsideFor = now.joined ? 0 : outsideFor + 1;
     if (outsideFor >= checksPerTimeout) return stalled(`the member has not been in its group of ${topic}`);
     const behind = new Set(
-      unmoved.filter(([id, position]) => (offsets.get(id)?.highWatermark ?? 0n) > position).map(([id]) => id),
+      unmoved.filter(([id, { position }]) => (offsets.get(id)?.highWatermark ?? 0n) > position).map(([id]) => id),
     );
     for (const id of standingFor.keys()) if (!behind.has(id)) standingFor.delete(id);
     for (const id of behind) standingFor.set(id, (standingFor.get(id) ?? 0) + 1);

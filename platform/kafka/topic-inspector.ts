@@ -40,21 +40,27 @@ export function createTopicInspector(options: {
           cause: error,
         });
       } finally {
-        await admin.close();
+        await admin.close().catch(() => undefined);
       }
     },
     offsets: async () => {
       const admin = options.kafka.admin();
-      await admin.connect();
       try {
+        await admin.connect();
         const found = await admin.fetchTopicOffsets(topic);
         return new Map(
           found.map(
             ({ partition, low, high }) => [partition, { logStart: BigInt(low), highWatermark: BigInt(high) }] as const,
           ),
         );
+      } catch (error) {
+        // That the topic exists is `identity`'s to say: a broker that has just started may not know it for a moment.
+        throw new RetryableError(`Kafka does not tell the offsets of topic ${topic}`, {
+          code: 'dependency-unavailable',
+          cause: error,
+        });
       } finally {
-        await admin.disconnect();
+        await admin.disconnect().catch(() => undefined);
       }
     },
   };

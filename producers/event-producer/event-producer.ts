@@ -42,7 +42,7 @@ export type EventProducer = {
    */
   send(events: readonly EventRecord[]): Promise<void>;
   depth(): QueueDepth;
-  /** The last produce request failed, so Kafka is probably away; false until the first request. */
+  /** The last produce request failed, or the one in flight takes too long: Kafka is probably away. False until the first request. */
   isFailing(): boolean;
   /** Takes nothing more, waits for what is in flight and disconnects. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -133,7 +133,7 @@ export async function createEventProducer(options: EventProducerOptions): Promis
       if (failed !== undefined) throw failed.error;
     },
     depth: () => queue.depth(),
-    isFailing: () => failing,
+    isFailing: () => failing || queue.isStuck(),
     [Symbol.asyncDispose]: async () => {
       await queue.drain();
       await records.disconnect();

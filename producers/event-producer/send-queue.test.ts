@@ -144,6 +144,50 @@ describe('the send queue', () => {
     expect(await sent).toEqual([{ status: 'acknowledged' }]);
   });
 
+  it('refuses what would wait too long behind slow requests, and takes it again when they are quick', async () => {
+    const broker = createManualBroker();
+    const queue = createSendQueue({ ...broker, limits });
+    const answer = async (ms: number): Promise<void> => {
+      await vi.advanceTimersByTimeAsync(ms);
+      broker.requests.at(-1)!.acknowledge();
+      await turn();
+    };
+    const fullRequest = (): QueuedRecord[] => [recordOf('a', limits.maxRequestBytes)];
+    void queue.add(fullRequest());
+    await turn();
+    // As long as the request in flight is young, a second and a third one fit into half of the timeout.
+    await vi.advanceTimersByTimeAsync(100);
+    void queue.add(fullRequest());
+    void queue.add(fullRequest());
+    await vi.advanceTimersByTimeAsync(100);
+    await expect(queue.add([recordOf('late')])).rejects.toThrow(ProducerOverloadedError);
+    expect(queue.isStuck()).toBe(false);
+    for (const ms of [200, 10, 10]) await answer(ms);
+    expect(queue.depth()).toEqual({ records: 0, bytes: 0 });
+    const taken = queue.add([recordOf('quick')]);
+    await turn();
+    await answer(0);
+    expect(await taken).toEqual([{ status: 'acknowledged' }]);
+  });
+
+  it('takes what is alone, however slow the requests before it were, and says when one is stuck', async () => {
+    const broker = createManualBroker();
+    const queue = createSendQueue({ ...broker, limits });
+    const slow = queue.add([recordOf('a')]);
+    await turn();
+    await vi.advanceTimersByTimeAsync(5 * limits.deliveryTimeoutMs);
+    expect(await slow).toMatchObject([{ status: 'unknown' }]);
+    expect(queue.isStuck()).toBe(true);
+    await expect(queue.add([recordOf('b')])).rejects.toThrow(ProducerOverloadedError);
+    broker.requests[0]!.acknowledge();
+    await turn();
+    expect(queue.isStuck()).toBe(false);
+    const alone = queue.add([recordOf('c')]);
+    await turn();
+    broker.requests[1]!.acknowledge();
+    expect(await alone).toEqual([{ status: 'acknowledged' }]);
+  });
+
   it('gives each record exactly one true outcome, in order and within bounds, for any sends and failures', async () => {
     vi.useRealTimers();
     await fc.assert(

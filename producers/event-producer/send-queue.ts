@@ -25,14 +25,23 @@ export type Delivery =
 
 export type QueueDepth = { readonly records: number; readonly bytes: number };
 
-/** The queue is full: nothing of the send was taken, and a later one may succeed. */
+/** Nothing of the send was taken, because the queue is full or too slow; a later one may succeed. */
 export class ProducerOverloadedError extends RetryableError {
-  constructor(depth: QueueDepth) {
-    super(`the event producer's queue is full: ${depth.records} records, ${depth.bytes} bytes`, {
-      code: 'dependency-unavailable',
-    });
+  constructor(depth: QueueDepth, expectedWaitMs: number) {
+    super(
+      `the event producer's queue is full: ${depth.records} records, ${depth.bytes} bytes, expected wait ${Math.round(expectedWaitMs)} ms`,
+      { code: 'dependency-unavailable' },
+    );
   }
 }
+
+/**
+ * Part of the delivery timeout that a send may be expected to wait. With a longer queue, what is written at last has just been given
+ * up by its sender: everything is late, and nothing is acknowledged in time.
+ */
+const longestWaitRatio = 0.5;
+/** Weight of the last request in the smoothed time of one. */
+const smoothing = 0.3;
 
 const acknowledged: Delivery = { status: 'acknowledged' };
 
@@ -57,9 +66,11 @@ type Send = {
 type Slice = { readonly send: Send; readonly from: number; readonly to: number };
 
 export type SendQueue = {
-  /** One outcome per record, in order. @throws ProducerOverloadedError when the records do not fit into the bounds. */
+  /** One outcome per record, in order. @throws ProducerOverloadedError when the records do not fit or would wait too long. */
   add(records: readonly QueuedRecord[]): Promise<readonly Delivery[]>;
   depth(): QueueDepth;
+  /** The request in flight takes longer than any send may wait. */
+  isStuck(): boolean;
   /** Takes nothing more and resolves when all sends are settled and no request is in flight. */
   drain(): Promise<void>;
 };
@@ -79,6 +90,9 @@ export function createSendQueue(options: {
   let heldBytes = 0;
   let state: 'idle' | 'scheduled' | 'writing' = 'idle';
   let closed = false;
+  /** Smoothed time of one request, and when the one in flight began, in ms. */
+  let requestMs = 0;
+  let writingSinceMs = 0;
   let idle = Promise.withResolvers<void>();
   idle.resolve();
 
@@ -102,6 +116,16 @@ export function createSendQueue(options: {
       }
     }
     settle(send);
+  };
+
+  /** Time until records that are added now would be written, as far as the last requests and the one in flight tell. */
+  const expectedWaitMs = (records: number, bytes: number): number => {
+    const requests = Math.max(
+      Math.ceil((heldRecords + records) / limits.maxRequestRecords),
+      Math.ceil((heldBytes + bytes) / limits.maxRequestBytes),
+    );
+    const inFlightMs = state === 'writing' ? performance.now() - writingSinceMs : 0;
+    return requests * Math.max(requestMs, inFlightMs);
   };
 
   const takeRequest = (): { slices: Slice[]; records: OutgoingRecord[]; bytes: number } => {
@@ -130,11 +154,13 @@ export function createSendQueue(options: {
     while (waiting.size > 0) {
       const request = takeRequest();
       let outcome = acknowledged;
+      writingSinceMs = performance.now();
       try {
         await write(request.records);
       } catch (error) {
         outcome = { status: 'unknown', error };
       }
+      requestMs += smoothing * (performance.now() - writingSinceMs - requestMs);
       heldRecords -= request.records.length;
       heldBytes -= request.bytes;
       for (const { send, from, to } of request.slices) {
@@ -156,8 +182,12 @@ export function createSendQueue(options: {
       if (closed) {
         return Promise.reject(new RetryableError('the event producer is closed', { code: 'dependency-unavailable' }));
       }
-      if (heldRecords + records.length > limits.maxQueuedRecords || heldBytes + bytes > limits.maxQueuedBytes) {
-        return Promise.reject(new ProducerOverloadedError({ records: heldRecords, bytes: heldBytes }));
+      const isFull =
+        heldRecords + records.length > limits.maxQueuedRecords || heldBytes + bytes > limits.maxQueuedBytes;
+      // What is alone is always taken: it is how the queue learns that Kafka is quick again.
+      const waitMs = heldRecords === 0 ? 0 : expectedWaitMs(records.length, bytes);
+      if (isFull || waitMs > longestWaitRatio * limits.deliveryTimeoutMs) {
+        return Promise.reject(new ProducerOverloadedError({ records: heldRecords, bytes: heldBytes }, waitMs));
       }
       heldRecords += records.length;
       heldBytes += bytes;
@@ -181,6 +211,7 @@ export function createSendQueue(options: {
       });
     },
     depth: () => ({ records: heldRecords, bytes: heldBytes }),
+    isStuck: () => state === 'writing' && performance.now() - writingSinceMs > limits.deliveryTimeoutMs,
     drain: () => {
       closed = true;
       return idle.promise;

@@ -1,12 +1,11 @@
-// `npm run chaos`: runs seeds one after the other, one line each, how often each aimed moment was struck, and a closing count.
+// `npm run chaos`: seeded chaos on a stack of its own.
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { defaultLocalDir } from '#infra/local/local-dir.ts';
 import { describeError } from '#platform/errors.ts';
 import { startChaosStack } from './chaos-stack.ts';
-import { momentNames } from './moments.ts';
-import { runSeed, type SeedResult } from './seed-run.ts';
+import { runSeeds } from './run-seeds.ts';
 
 const natural = (text: string): number => {
   const value = Number(text);
@@ -27,47 +26,22 @@ const options = new Command('npm run chaos --')
 const evidenceDir = join(defaultLocalDir(), 'chaos');
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
-function describe({ seed, problems, seconds, counts, records, faults, evidence }: SeedResult): string {
-  const what = `${counts.acknowledged} acknowledged, ${counts.unknown} unknown, ${counts.rejected} rejected; ${records} records, ${faults} faults`;
-  const line = `seed ${seed} ${problems.length === 0 ? 'passed' : 'FAILED'} in ${seconds.toFixed(0)} s: ${what}`;
-  if (problems.length === 0) return line;
-  return [
-    line,
-    ...problems.slice(0, 10).map((problem) => `  ${problem}`),
-    `  logs, ledger and timeline: ${evidence}`,
-  ].join('\n');
-}
-
-async function run(): Promise<boolean> {
+try {
   await rm(evidenceDir, { recursive: true, force: true });
   say('starting a stack of its own');
   const chaos = await startChaosStack();
-  const hits = new Map<string, number>();
-  let [passed, failed] = [0, 0];
   try {
-    for (let seed = options.firstSeed; seed < options.firstSeed + options.seeds; seed += 1) {
-      const result = await runSeed(seed, chaos, { evidenceDir, ...(options.verbose ? { onProgress: say } : {}) });
-      say(describe(result));
-      if (result.problems.length === 0) passed += 1;
-      else failed += 1;
-      for (const [name, count] of result.hits) hits.set(name, (hits.get(name) ?? 0) + count);
-    }
+    const { failed } = await runSeeds(chaos, {
+      first: options.firstSeed,
+      count: options.seeds,
+      evidenceDir,
+      say,
+      ...(options.verbose ? { onFault: say } : {}),
+    });
+    process.exitCode = failed === 0 ? 0 : 1;
   } finally {
     await chaos.stop();
   }
-  say('\naimed moments:');
-  for (const name of momentNames) say(`  ${String(hits.get(name) ?? 0).padStart(4)} x ${name}`);
-  const missed = momentNames.filter((name) => !hits.has(name));
-  if (missed.length > 0) {
-    say(`never struck: ${missed.join('; ')}`);
-    failed += 1;
-  }
-  say(`\n${passed} passed, ${failed} failed`);
-  return failed === 0;
-}
-
-try {
-  process.exitCode = (await run()) ? 0 : 1;
 } catch (error) {
   say(`the run could not go on: ${describeError(error)}`);
   process.exitCode = 1;
