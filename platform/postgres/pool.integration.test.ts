@@ -15,7 +15,12 @@ beforeAll(async () => {
   link = await openFaultLink({ targetPort: Number(new URL(database.url).port) });
   const url = new URL(database.url);
   url.port = String(link.port);
-  pool = createPostgresPool({ url: url.toString(), poolSize: 2, applicationName: 'pool-test' });
+  pool = createPostgresPool({
+    url: url.toString(),
+    poolSize: 2,
+    applicationName: 'pool-test',
+    statementTimeoutMs: 1_000,
+  });
 });
 afterAll(async () => {
   await pool?.end();
@@ -47,6 +52,17 @@ describe('a transaction', () => {
       link.become({ kind: 'cut' });
       await new Promise((resolve) => setTimeout(resolve, 50));
       await tx.query('INSERT INTO kept VALUES (4)');
+    }).catch((error: unknown) => error);
+    link.become({ kind: 'open' });
+    expect(classifyError(lost)).toBe('retryable');
+    expect(await stored()).toEqual([1, 2]);
+  });
+
+  it('over a connection that is dead without being closed ends as one to try again, in bounded time', async () => {
+    const lost = await inTransaction(pool, async (tx) => {
+      await tx.query('INSERT INTO kept VALUES (6)');
+      link.become({ kind: 'silent' });
+      await tx.query('INSERT INTO kept VALUES (7)');
     }).catch((error: unknown) => error);
     link.become({ kind: 'open' });
     expect(classifyError(lost)).toBe('retryable');

@@ -17,6 +17,11 @@ export type PoolOptions = PostgresConfig & {
 /** How long a transaction may sit idle: a process frozen inside one must not block its successor for longer. */
 export const idleInTransactionTimeoutMs = 10_000;
 
+/** Postgres ends a statement at its timeout; no word of it for so long after that means that the connection is dead without being closed. */
+const answerMarginMs = 5_000;
+
+const isReadTimeout = (error: unknown): boolean => error instanceof Error && error.message === 'Query read timeout';
+
 const dateOid = 1082;
 const bigintOid = 20;
 
@@ -42,6 +47,7 @@ export function createPostgresPool(options: PoolOptions): Pool {
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
+    query_timeout: statementTimeoutMs + answerMarginMs,
     types,
     options: `-c TimeZone=UTC -c statement_timeout=${statementTimeoutMs} -c lock_timeout=${Math.min(statementTimeoutMs, 30_000)} -c idle_in_transaction_session_timeout=${idleInTransactionTimeoutMs}`,
   });
@@ -65,7 +71,9 @@ export async function inTransaction<T>(pool: Pool, work: (tx: PoolClient) => Pro
     return result;
   } catch (error) {
     try {
-      await tx.query('ROLLBACK');
+      // Nothing comes back over a dead connection: asking it for a rollback would wait as long again.
+      if (isReadTimeout(error)) broken = error as Error;
+      else await tx.query('ROLLBACK');
     } catch (rollbackError) {
       // The connection is gone or in an unknown state: it must not go back to the pool.
       broken = rollbackError instanceof Error ? rollbackError : new Error(String(rollbackError));

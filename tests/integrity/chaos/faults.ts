@@ -13,25 +13,34 @@ import { recognizeFlush } from './wire.ts';
 /** How long an aim waits for its moment. */
 const aimDeadlineMs = 60_000;
 
+/** Sends a signal to the process of the station, unless it has none or that one ends at this very moment. */
+async function signal(station: Station, name: NodeJS.Signals): Promise<void> {
+  if (station.process.pid === undefined) return;
+  try {
+    await station.process.kill(name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 /** Kill -9, and after a while a new process. */
 export async function killAndRevive(station: Station, downMs: number): Promise<void> {
-  if (station.process.pid !== undefined) await station.process.kill('SIGKILL');
+  await signal(station, 'SIGKILL');
   await sleep(downMs);
   await station.revive();
 }
 
 export async function terminateAndRevive(station: Station, downMs: number): Promise<void> {
-  if (station.process.pid !== undefined) await station.process.kill('SIGTERM');
+  await signal(station, 'SIGTERM');
   await sleep(downMs);
   await station.revive();
 }
 
 /** Stopped as if by a debugger or a starved machine; it goes on believing what it believed. */
 export async function freeze(station: Station, ms: number): Promise<void> {
-  if (station.process.pid === undefined) return;
-  await station.process.kill('SIGSTOP');
+  await signal(station, 'SIGSTOP');
   await sleep(ms);
-  if (station.process.pid !== undefined) await station.process.kill('SIGCONT');
+  await signal(station, 'SIGCONT');
 }
 
 export type AimedAction = 'kill' | 'freeze' | 'lose the answer';
@@ -56,16 +65,14 @@ export async function strikeAt(
       struck = station;
       if (action === 'lose the answer') return 'drop';
       if (action === 'kill') {
-        await station.process.kill('SIGKILL');
+        await signal(station, 'SIGKILL');
         after = sleep(options.downMs).then(() => station.revive());
         // Awaited below, perhaps only later than it fails.
         after.catch(() => undefined);
         return 'drop';
       }
-      await station.process.kill('SIGSTOP');
-      after = sleep(options.freezeMs).then(async () => {
-        if (station.process.pid !== undefined) await station.process.kill('SIGCONT');
-      });
+      await signal(station, 'SIGSTOP');
+      after = sleep(options.freezeMs).then(() => signal(station, 'SIGCONT'));
       return 'pass';
     };
   };
