@@ -89,7 +89,7 @@ export const topics = {
     ordering: 'total: one partition',
     writers: ['assignment-publisher'],
     groups: [],
-    followers: ['services and clients that follow definitions through Kafka'],
+    followers: ['assignment-service', 'ingestion-service', 'services that evaluate locally'],
     deadLetterTopic: null,
     compatibility: 'FULL_TRANSITIVE',
   },

@@ -4,6 +4,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { ApiKeyStore } from '#api/authentication.ts';
 import { allowOrigins } from '#api/cross-origin.ts';
+import { describeResponses } from '#api/openapi.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { limitDepth, limitRate } from '#api/request-limits.ts';
 import { storableTextFormat } from '#domain/definitions/definition-body.ts';
@@ -71,6 +72,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
       info: { title: 'Assignment service', version: '1', description: 'Which variant does a unit get?' },
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
     },
+    transformObject: (document) => ('openapiObject' in document ? describeResponses(document.openapiObject) : {}),
   });
   await app.register(swaggerUi, { routePrefix: '/docs' });
 

@@ -43,7 +43,7 @@ function isSameTag(header: string | undefined, etag: string): boolean {
 export async function definitionRoutes(app: FastifyInstance, deps: DefinitionRoutesDeps): Promise<void> {
   const { feed, keys } = deps;
   const onRequest = requireScope(keys, 'assign', 'read');
-  const security = [{ apiKey: ['assign'] }];
+  const security = [{ apiKey: ['assign'] }, { apiKey: ['read'] }];
   const openStreams = deps.metrics.gauge('definition_streams', 'Clients that follow the definitions');
   const streams = new Set<PassThrough>();
   const onOpenStreamsChange = (): void => openStreams.set(streams.size);

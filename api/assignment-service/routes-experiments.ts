@@ -61,7 +61,7 @@ export async function experimentRoutes(app: FastifyInstance, deps: ExperimentRou
   const onRead = requireScope(deps.keys, 'read', 'admin');
   const onChange = requireScope(deps.keys, 'admin');
   const tags = ['experiments'];
-  const readSecurity = [{ apiKey: ['read'] }];
+  const readSecurity = [{ apiKey: ['read'] }, { apiKey: ['admin'] }];
   const changeSecurity = [{ apiKey: ['admin'] }];
 
   app.post<{ Body: DefinitionBody; Querystring: { reason?: string; expected_version?: string } }>(

@@ -196,7 +196,7 @@ export async function explainRoutes(app: FastifyInstance, deps: ExplainRoutesDep
         summary: 'Why a unit gets what it gets',
         description: 'Asks without enrolling. Targeting is judged with the given context.',
         tags: ['experiments'],
-        security: [{ apiKey: ['read'] }],
+        security: [{ apiKey: ['read'] }, { apiKey: ['admin'] }],
         params: experimentParamsSchema,
         querystring: querySchema,
         response: { 200: explanationSchema, ...errorResponses(404) },

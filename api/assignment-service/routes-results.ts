@@ -53,7 +53,7 @@ export async function resultsRoutes(app: FastifyInstance, deps: ResultsRoutesDep
       schema: {
         summary: 'Results of the current iteration of an experiment, or of the one with this id',
         tags: ['experiments'],
-        security: [{ apiKey: ['read'] }],
+        security: [{ apiKey: ['read'] }, { apiKey: ['admin'] }],
         params: experimentParamsSchema,
         querystring: querySchema,
         response: { 200: resultsSchema, ...errorResponses(404) },

@@ -116,7 +116,7 @@ export async function unitRoutes(app: FastifyInstance, deps: UnitRoutesDeps): Pr
         summary: 'What is stored about a unit',
         description: 'Reads and never enrolls. Percent-encode the id.',
         tags,
-        security: [{ apiKey: ['read'] }],
+        security: [{ apiKey: ['read'] }, { apiKey: ['admin'] }],
         params: unitSchema,
         response: { 200: unitResponseSchema, ...errorResponses(404) },
       },

@@ -16,6 +16,7 @@ import {
   type RequestEvents,
   refuseUnknownEncoding,
 } from '#api/ingestion-service/request-body.ts';
+import { describeResponses } from '#api/openapi.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { limitRate } from '#api/request-limits.ts';
 import { classifyError, describeError } from '#platform/errors.ts';
@@ -149,6 +150,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
       info: { title: 'Ingestion service', version: '1', description: 'What happened to which unit?' },
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
     },
+    transformObject: (document) => ('openapiObject' in document ? describeResponses(document.openapiObject) : {}),
   });
   await app.register(swaggerUi, { routePrefix: '/docs' });
 
@@ -189,7 +191,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
       validatorCompiler: () => () => true,
       schema: {
         summary: 'Send one event or a batch; 202 means that all of them are on Kafka with acks=all',
-        security: [{ apiKey: [] }],
+        security: [{ apiKey: ['ingest'] }],
         consumes: ['application/json', 'application/x-ndjson'],
         body: Type.Union([
           EventBody,

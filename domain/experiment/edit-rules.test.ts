@@ -87,7 +87,7 @@ test('the refusal of a frozen field says where it is and how to start a new iter
       {
         path: 'variants[0].allocation',
         message:
-          'variants is frozen while the experiment is running, because results and stored assignments depend on it: ' +
+          'variants are frozen while the experiment is running, because results and stored assignments depend on it: ' +
           'complete this iteration and apply the change with `iteration: 3`, which has a new id and a new randomization and carries no assignments over',
       },
     ],

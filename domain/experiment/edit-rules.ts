@@ -75,7 +75,7 @@ function findRefusal(current: Experiment, edited: Experiment, field: Field): str
   if (operationalFields.includes(field)) return null;
   if (field === 'coverage') return findCoverageRefusal(current.coverage, edited.coverage);
   return (
-    `${field} is frozen while the experiment is ${status}, because results and stored assignments depend on it: ` +
+    `${field === 'variants' ? 'variants are' : `${field} is`} frozen while the experiment is ${status}, because results and stored assignments depend on it: ` +
     `complete this iteration and apply the change with \`iteration: ${iteration + 1}\`, ` +
     'which has a new id and a new randomization and carries no assignments over'
   );

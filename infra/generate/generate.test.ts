@@ -6,6 +6,7 @@ import { parseEnv } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseSettings } from '#platform/config/settings.ts';
 import { processSpecs } from '../system/process-specs.ts';
+import { fillSpecification, type OpenApi, type Schema } from './api-specifications.ts';
 import { findStale, writeStale } from './generate.ts';
 import { replaceGeneratedPart, toMarkdownTable } from './generated-file.ts';
 import { listProcessSettings } from './process-settings.ts';
@@ -36,6 +37,60 @@ describe('record types', () => {
 
   it('refuses a type it does not know', () => {
     expect(() => toTypeScript('decimal')).toThrow('decimal');
+  });
+});
+
+describe('the specification of an API', () => {
+  const answer = { type: 'object', required: ['id'], properties: { id: { type: 'string', description: 'Who' } } };
+  const documentWith = (fields: Schema['properties'] & object, statuses: object): OpenApi => ({
+    paths: {
+      '/v1/things': {
+        post: {
+          summary: 'Make a thing',
+          security: [{ apiKey: ['admin'] }, { apiKey: ['read'] }],
+          requestBody: {
+            content: {
+              'application/json': {
+                schema: {
+                  type: 'object',
+                  required: ['list'],
+                  properties: {
+                    list: { type: 'array', items: { type: 'object', properties: fields } },
+                    limit: { anyOf: [{ type: 'integer', minimum: 1, maximum: 9 }, { type: 'null' }] },
+                  },
+                },
+              },
+            },
+          },
+          responses: {
+            200: { description: 'The answer', content: { 'application/json': { schema: answer } } },
+            ...statuses,
+          },
+        },
+      },
+    },
+  });
+  const parts = ['endpoints', 'statuses', 'POST /v1/things'];
+  const pageWith = (names: readonly string[]): string =>
+    names.map((name) => `<!-- generated: ${name} -->\n<!-- end generated -->\n`).join('');
+
+  it('has every field, status and scope', () => {
+    const small = { name: { enum: ['a', 'b'] } };
+    const page = fillSpecification(pageWith(parts), documentWith(small, { 409: { description: 'Taken' } }));
+    expect(page).toContain('| `POST /v1/things` | `admin` or `read` | Make a thing |');
+    expect(page).toContain('| 409 | Taken |');
+    expect(page).toContain('| `list` | list of object | required |  |');
+    expect(page).toContain('| `list[].name` | "a" or "b" |  |  |');
+    expect(page).toContain('| `limit` | integer or null |  | 1 to 9 |');
+    expect(page).toContain('| `id` | string | always | Who |');
+    expect(page).toContain('Statuses: 200, 409.');
+    expect(fillSpecification(page, documentWith({ ...small, more: {} }, {}))).not.toBe(page);
+  });
+
+  it('is refused without the part of an endpoint, and with one that there is no endpoint for', () => {
+    const document = documentWith({}, {});
+    expect(() => fillSpecification(pageWith(parts.slice(0, 2)), document)).toThrow('POST /v1/things');
+    expect(() => fillSpecification(pageWith([...parts, 'GET /v1/gone']), document)).toThrow('GET /v1/gone');
   });
 });
 

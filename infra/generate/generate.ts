@@ -1,6 +1,8 @@
 // Everything that is generated from the code without a database, and the comparison with what is committed.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { readOpenApiDocuments } from './api-applications.ts';
+import { generateApiSpecifications } from './api-specifications.ts';
 import type { GeneratedFile } from './generated-file.ts';
 import { listProcessSettings } from './process-settings.ts';
 import { generateRecordTypes } from './record-types.ts';
@@ -11,6 +13,7 @@ export async function generateAll(root: string): Promise<GeneratedFile[]> {
   return [
     generateRecordTypes(),
     generateArchitecturePage(root),
+    ...generateApiSpecifications(root, await readOpenApiDocuments()),
     ...generateSettingsDocuments(await listProcessSettings(root)),
   ];
 }

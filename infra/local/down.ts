@@ -1,25 +1,25 @@
-// `npm run down`: stops the local stack; with --wipe its data too.
+// `npm run down`: stops the services and groups that were kept running, and then the local stack; with --wipe its data goes too.
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { findSystemFile } from '../system/system-file.ts';
 import { cleanUp } from './leftovers.ts';
 import { defaultLocalDir } from './local-dir.ts';
-import { findLockHolder, isAlive } from './process-lock.mjs';
+import { findLockHolder, isAlive, type ProcessIdentity } from './process-lock.mjs';
 import { removeStackData } from './stack-data.ts';
 import { describeError, StackError } from './stack-error.ts';
 import { supervisorLockPath } from './stack-file.ts';
 
 const stopDeadlineMs = 90_000;
 
-async function stopSupervisor(localDir: string): Promise<boolean> {
-  const holder = findLockHolder(supervisorLockPath(localDir));
-  if (holder === undefined) return false;
-  process.kill(holder.pid, 'SIGTERM');
+async function stopProcess(identity: ProcessIdentity | undefined, localDir: string): Promise<boolean> {
+  if (identity === undefined || !isAlive(identity)) return false;
+  process.kill(identity.pid, 'SIGTERM');
   const deadline = Date.now() + stopDeadlineMs;
-  while (isAlive(holder)) {
+  while (isAlive(identity)) {
     if (Date.now() > deadline) {
       throw new StackError(
-        `The supervising process ${holder.pid} did not stop within ${stopDeadlineMs / 1000} s: see ${join(localDir, 'logs')}.`,
+        `The supervising process ${identity.pid} did not stop within ${stopDeadlineMs / 1000} s: see ${join(localDir, 'logs')}.`,
       );
     }
     await delay(50);
@@ -30,12 +30,16 @@ async function stopSupervisor(localDir: string): Promise<boolean> {
 try {
   const { values } = parseArgs({ options: { wipe: { type: 'boolean', default: false } } });
   const localDir = defaultLocalDir();
-  const wasRunning = await stopSupervisor(localDir);
+  // Services and groups first: they drain into a stack that is still there. Their keeper may hold the stack too.
+  const hadSystem = await stopProcess(findSystemFile(localDir)?.keeper, localDir);
+  const hadStack = await stopProcess(findLockHolder(supervisorLockPath(localDir)), localDir);
   const isCleanedUp = await cleanUp(localDir, async () => {
     if (values.wipe) await removeStackData(localDir);
   });
   if (!isCleanedUp) throw new StackError(`Another process has just started a stack in ${localDir}.`);
-  console.log(`${wasRunning ? 'Stopped' : 'Nothing was running'}.${values.wipe ? ' Its data is removed.' : ''}`);
+  console.log(
+    `${hadSystem || hadStack ? 'Stopped' : 'Nothing was running'}.${values.wipe ? ' Its data is removed.' : ''}`,
+  );
 } catch (error) {
   console.error(describeError(error));
   process.exitCode = 1;

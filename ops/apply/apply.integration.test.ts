@@ -198,7 +198,7 @@ test('one refused part refuses the whole plan, with its place and the reason', a
   expect(outcome.status).toBe('refused');
   expect(planOf(outcome)).toContain('plan: 1 to create, 0 to change, 0 unchanged, 1 refused');
   expect(planOf(outcome)).toContain(
-    'a.yml:5:38: experiments[0].variants[0].allocation: variants is frozen while the experiment is running',
+    'a.yml:5:38: experiments[0].variants[0].allocation: variants are frozen while the experiment is running',
   );
   expect(planOf(outcome)).toContain('`iteration: 2`');
   expect((await listDefinitions(database.pool)).map(({ experiment }) => experiment.experimentKey)).toEqual([

@@ -12,9 +12,8 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^npm run -s ops -- dataset\b/, test: 'ops/dataset/dataset.integration.test.ts' },
   { command: /^node workers\/dataset-build\//, test: 'workers/dataset-build/build-dataset.integration.test.ts' },
   { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },
-  { command: /^(npm run -s )?ops (-- )?(results|guardrails)\b/, test: 'ops/results/results.integration.test.ts' },
+  { command: /^ops guardrails clear\b/, test: 'ops/results/results.integration.test.ts' },
   { command: /^ops off-policy\b/, test: 'ops/off-policy/off-policy.integration.test.ts' },
-  { command: /^ops experiments (history|restore|resume)\b/, test: 'ops/experiments/experiments.integration.test.ts' },
   { command: /^npm run chaos\b/, test: 'tests/integrity/chaos/chaos.test.ts' },
   { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
   {

@@ -54,7 +54,7 @@ describe('the search for commands', () => {
     'export KEY=$(npm run -s ops -- keys create me --scopes read)',
     'curl -X POST "$URL/v1/x" -d \'{',
     '  "a": 1}\'  # why',
-    'A=1 node x.ts | python3 -m json.tool',
+    'head < <(A=1 node x.ts | python3 -m json.tool)',
     '```',
     '',
     '```text',

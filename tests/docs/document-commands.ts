@@ -62,7 +62,7 @@ const programs = 'npm|npx|node|docker|curl|pip|python3?|psql|git|mvn';
 
 /** The commands of a block that start programs, each from its name to the end of its line. */
 export function listCommands(text: string): string[] {
-  const pattern = new RegExp(`(?:^|\\$\\(|[|&;] )(?:[A-Z_]+=\\S+ )*((?:${programs}) [^)]*)`);
+  const pattern = new RegExp(`(?:^|[$<]\\(|[|&;] )(?:[A-Z_]+=\\S+ )*((?:${programs}) [^)]*)`);
   return text.split('\n').flatMap((line) => {
     const command = line.trimStart().startsWith('#') ? undefined : pattern.exec(line)?.[1];
     return command === undefined ? [] : [command.replace(/\s+#.*$/, '').trim()];

@@ -1,12 +1,26 @@
 // The documents name files, commands, tables, topics and processes that exist.
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { datasetBuilderConfig } from '#consumers/dataset-builder/config.ts';
+import { metricsAggregatorConfig } from '#consumers/metrics-aggregator/config.ts';
+import { parquetArchiverConfig } from '#consumers/parquet-archiver/config.ts';
+import { postgresSinkConfig } from '#consumers/postgres-sink/config.ts';
+import { experimentEntrySchema, policyEntrySchema } from '#domain/definitions/file-schema.ts';
+import { experimentStatuses } from '#domain/experiment/experiment.ts';
 import { processSpecs } from '#infra/system/process-specs.ts';
+import { listSettings } from '#platform/config/settings.ts';
 import { topics } from '#schemas/topics.ts';
 import { findBrokenReferences, findUnknownCommands } from './document-references.ts';
 import { listDocuments, readDocument } from './read-documents.ts';
 
+const flushSettings = {
+  'postgres-sink': postgresSinkConfig.shape,
+  'parquet-archiver': parquetArchiverConfig.shape,
+  'metrics-aggregator': metricsAggregatorConfig.shape,
+  'dataset-builder': datasetBuilderConfig.shape,
+} as const;
 const root = join(import.meta.dirname, '..', '..');
 const read = readDocument;
 const packageJson = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
@@ -38,9 +52,109 @@ describe('the search for broken references', () => {
   });
 });
 
+describe('metrics', () => {
+  const sources = execFileSync('git', ['ls-files', 'api/*.ts', 'platform/*.ts', 'producers/*.ts', 'consumers/*.ts'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .filter((path) => path !== '' && !path.includes('.test.') && existsSync(join(root, path)))
+    .map(read)
+    .join('\n');
+
+  it.each(documents)('%s: metrics that it names are measured', (document) => {
+    const span =
+      /`((?:consumer|outbox|ingest|event_producer|assignments?|http|identity_links|definitions?|archive)_[a-z_]+)(?:\{[a-z,_]+\})?`/g;
+    const measured =
+      /_(?:total|seconds|rows|records|bytes|fresh|streams|entries|items|leading|partitions|queued|in_flight)$/;
+    const named = [...read(document).matchAll(span)].map(([, name]) => name!).filter((name) => measured.test(name));
+    expect(named.filter((name) => !sources.includes(`'${name}'`))).toEqual([]);
+  });
+});
+
 describe('the required documents', () => {
-  it.each(['architecture', 'data-model', 'configuration', 'glossary'])('docs/%s.md is there', (name) => {
-    expect(read(`docs/${name}.md`).length).toBeGreaterThan(500);
+  it.each([
+    'docs/architecture.md',
+    'docs/data-model.md',
+    'docs/configuration.md',
+    'docs/glossary.md',
+    'docs/assignment-service.md',
+    'docs/event-ingestion-service.md',
+    'docs/experiments.md',
+    'docs/clients.md',
+    ...['assignment-service', 'ingestion-service'].flatMap((service) => [
+      `api/${service}/DESIGN.md`,
+      `api/${service}/API_SPEC.md`,
+    ]),
+  ])('%s is there', (path) => {
+    expect(read(path).length).toBeGreaterThan(500);
+  });
+
+  it('has every script in the command table of the README', () => {
+    const page = read('README.md');
+    const table = page.slice(page.indexOf('## Commands'), page.indexOf('## Where to find things'));
+    const named = [...table.matchAll(/`npm (?:run (?:-s )?)?([a-z:]+)/g)].map(([, script]) => script!);
+    expect([...new Set(named)].sort()).toEqual(Object.keys(packageJson.scripts).sort());
+  });
+
+  it('has every reason of an answer in the API of the assignment service', () => {
+    const unions = ['domain/experiment/evaluate.ts', 'domain/assignment/variant-ranges.ts'].flatMap((path) =>
+      [...read(path).matchAll(/type \w*Reason =([^;]+);/g)].map(([, union]) => union!),
+    );
+    const reasons = unions.flatMap((union) => [...union.matchAll(/'([a-z-]+)'/g)].map(([, reason]) => reason!));
+    expect(reasons.length).toBeGreaterThan(12);
+    const page = read('api/assignment-service/API_SPEC.md');
+    const all = [
+      ...experimentStatuses.filter((status) => status !== 'running'),
+      ...reasons.filter((reason) => reason !== 'running'),
+    ];
+    expect(all.filter((reason) => !page.includes(`\`${reason}\``))).toEqual([]);
+  });
+
+  it('has every field of a definition file in the page on experiments', () => {
+    const page = read('docs/experiments.md');
+    const variant = experimentEntrySchema.properties.variants.items.properties;
+    const version = policyEntrySchema.properties.versions.items.properties;
+    const names = [experimentEntrySchema.properties, variant, policyEntrySchema.properties, version].flatMap(
+      Object.keys,
+    );
+    expect(names.length).toBeGreaterThan(25);
+    expect(names.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it('has one contract card per consumer group, with the same headings in the same order', () => {
+    const headings = [
+      'Reads',
+      'Writes',
+      'Guarantee',
+      'Commit point',
+      'Ordering relied on',
+      'Dead-letter reasons',
+      'State and how it is rebuilt',
+      'Flush triggers',
+      'Lag objective',
+      'Runbook',
+    ];
+    for (const group of topics.events.groups) {
+      const card = read(`consumers/${group}/README.md`);
+      expect(
+        [...card.matchAll(/^- \*\*(.+?)\*\*: /gm)].map(([, heading]) => heading),
+        group,
+      ).toEqual(headings);
+      expect(card).toContain(`](../../docs/runbooks/${group}.md)`);
+      const settings = listSettings(flushSettings[group]);
+      for (const { name, defaultValue } of settings.filter((entry) => entry.name.startsWith('FLUSH_MAX'))) {
+        const value = Number(defaultValue);
+        const written = name.endsWith('BYTES')
+          ? `${value / 1_048_576} MiB`
+          : name.endsWith('RECORDS')
+            ? `${value.toLocaleString('en-US')} records`
+            : value < 1_000
+              ? `${value} ms`
+              : `${value / 1_000} s`;
+        expect(card, group).toContain(`${written} (\`${name}\`)`);
+      }
+    }
   });
 
   it('has every topic and every process in the flowchart of the architecture', () => {

@@ -9,12 +9,15 @@ function toPattern(line: string): RegExp {
   return new RegExp(`^${parts.join('.*').replaceAll(/\s+/g, '\\s+')}$`);
 }
 
-/** The first line of the page that was not printed, or null: lines must come in order, and a line `…` alone skips any number. */
+/**
+ * The first line of the page that was not printed, or null: lines must come in order, and a line `…` alone skips any number. Space
+ * around a line does not count, nor how much there is inside.
+ */
 export function findMissingLine(expected: string, printed: string): string | null {
-  const lines = printed.split('\n').map((line) => line.trimEnd());
+  const lines = printed.split('\n').map((line) => line.trim());
   let at = 0;
   let maySkip = false;
-  for (const line of expected.split('\n').map((text) => text.trimEnd())) {
+  for (const line of expected.split('\n').map((text) => text.trim())) {
     if (line === anything) {
       maySkip = true;
       continue;
