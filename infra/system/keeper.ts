@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describeError } from '../local/stack-error.ts';
 import { findStack } from '../local/stack-file.ts';
 import { bringUp } from './bring-up.ts';
+import { startControl } from './control.ts';
 import { systemFilePath, writeSystemFile } from './system-file.ts';
 
 export type KeeperMessage =
@@ -48,7 +49,10 @@ try {
     },
     onUnexpectedEnd: log,
   });
-  writeSystemFile(folder, system);
+  const control = resources.use(
+    await startControl({ system, onChange: () => writeSystemFile(folder, system, control.access), onError: log }),
+  );
+  writeSystemFile(folder, system, control.access);
   tell({ kind: 'ready' });
   log('ready');
   if (process.connected) process.disconnect();

@@ -2,6 +2,7 @@
 import { findStack } from '../local/stack-file.ts';
 import { administratorEnvironment } from './environment.ts';
 import { deriveLocalAccess } from './local-access.ts';
+import { findSystemFile } from './system-file.ts';
 
 const addresses = ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'POSTGRES_URL', 'S3_ENDPOINT'];
 
@@ -10,7 +11,9 @@ if (addresses.every((name) => process.env[name] === undefined)) {
   const stack = findStack();
   if (stack !== null) {
     const settings = administratorEnvironment(stack.endpoints, deriveLocalAccess(stack.endpoints));
-    for (const [name, value] of Object.entries(settings)) process.env[name] ??= value;
+    const control = findSystemFile(stack.localDir)?.control;
+    const local = control === undefined ? {} : { LOCAL_CONTROL_URL: control.url, LOCAL_CONTROL_TOKEN: control.token };
+    for (const [name, value] of Object.entries({ ...settings, ...local })) process.env[name] ??= value;
   }
 }
 await import('#ops/main.ts');

@@ -6,19 +6,23 @@ import type { System } from './system.ts';
 
 export type SystemFile = {
   readonly keeper: ProcessIdentity;
+  /** Where the keeper takes orders, and the secret that they need. */
+  readonly control: { readonly url: string; readonly token: string };
   readonly processes: Readonly<Record<string, { url: string; logPath: string }>>;
 };
 
 export const systemFilePath = (localDir: string): string => join(localDir, 'system.json');
 
-export function writeSystemFile(localDir: string, system: System): void {
+export function writeSystemFile(localDir: string, system: System, control: SystemFile['control']): void {
   const keeper = identifyProcess(process.pid);
   if (keeper === undefined) throw new Error('cannot tell when this process started');
   const processes = Object.fromEntries(
     [...system.processes.values()].map(({ name, url, logPath }) => [name, { url, logPath }]),
   );
   const path = systemFilePath(localDir);
-  writeFileSync(`${path}.new`, `${JSON.stringify({ keeper, processes }, null, 2)}\n`, { mode: 0o600 });
+  writeFileSync(`${path}.new`, `${JSON.stringify({ keeper, control, processes } satisfies SystemFile, null, 2)}\n`, {
+    mode: 0o600,
+  });
   renameSync(`${path}.new`, path);
 }
 

@@ -28,6 +28,11 @@ export type System = AsyncDisposable & {
   readonly processes: ReadonlyMap<string, RunningProcess>;
   /** The first replica of a service or group. @throws StackError when it was not started. */
   process(name: ProcessName): RunningProcess;
+  /**
+   * Starts or stops replicas until replicas 1 to `count` run, and forgets the others; a replica that ended by itself is started
+   * again. One after the other. @throws StackError when a replica does not start: those before it run.
+   */
+  scale(name: ProcessName, count: number): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -149,30 +154,56 @@ function createRunningProcess(options: {
  * in whatever way, they stop. @throws StackError with the end of the log of the one that did not start; nothing stays running.
  */
 export async function startSystem(options: SystemOptions): Promise<System> {
-  const wanted = processSpecs.flatMap((spec) =>
-    Array.from({ length: options.replicas?.[spec.name] ?? 1 }, (_, replica) => ({
-      spec,
-      replica: replica + 1,
-      name: replica === 0 ? spec.name : `${spec.name}-${replica + 1}`,
-      preferredPort: options.ports === 'free' ? undefined : spec.defaultPort + replica,
-    })),
-  );
-  const ports = await choosePorts(Object.fromEntries(wanted.map(({ name, preferredPort }) => [name, preferredPort])));
-  const processes = new Map(
-    wanted.map(({ spec, replica, name }) => [
-      name,
-      createRunningProcess({ name, spec, replica, port: ports[name]!, system: options }),
-    ]),
-  );
+  const nameOf = (spec: ProcessSpec, replica: number): string =>
+    replica === 1 ? spec.name : `${spec.name}-${replica}`;
+  const processes = new Map<string, RunningProcess>();
+  /** Adds handles for replicas that have none yet. */
+  const add = async (wanted: readonly { spec: ProcessSpec; replica: number }[]): Promise<void> => {
+    const missing = wanted
+      .map(({ spec, replica }) => ({ spec, replica, name: nameOf(spec, replica) }))
+      .filter(({ name }) => !processes.has(name));
+    const preferred = missing.map(
+      ({ spec, replica, name }) =>
+        [name, options.ports === 'free' ? undefined : spec.defaultPort + replica - 1] as const,
+    );
+    const ports = await choosePorts(Object.fromEntries(preferred));
+    for (const { spec, replica, name } of missing)
+      processes.set(name, createRunningProcess({ name, spec, replica, port: ports[name]!, system: options }));
+  };
+  const replicasOf = (spec: ProcessSpec, count: number) =>
+    Array.from({ length: count }, (_, index) => ({ spec, replica: index + 1 }));
+
+  let scaling: Promise<void> = Promise.resolve();
+  let stopped = false;
+  const scaleNow = async (name: ProcessName, count: number): Promise<void> => {
+    if (stopped) throw new StackError('the system is stopping');
+    const spec = processSpecs.find((candidate) => candidate.name === name)!;
+    const wanted = replicasOf(spec, count);
+    await add(wanted);
+    const names = new Set(wanted.map(({ replica }) => nameOf(spec, replica)));
+    const surplus = [...processes.keys()].filter(
+      (candidate) => candidate.replace(/-\d+$/, '') === name && !names.has(candidate),
+    );
+    await Promise.all(surplus.map((candidate) => processes.get(candidate)!.stop()));
+    for (const candidate of surplus) processes.delete(candidate);
+    await Promise.all([...names].map((candidate) => processes.get(candidate)!.start()));
+  };
+
   const stop = async (): Promise<void> => {
+    stopped = true;
+    await scaling;
     // Services first: nothing new flows in while the groups drain.
     const isService = ({ name }: RunningProcess): boolean => name.includes('-service');
     const all = [...processes.values()];
     await Promise.all(all.filter(isService).map((process) => process.stop()));
     await Promise.all(all.filter((process) => !isService(process)).map((process) => process.stop()));
   };
+  const wanted = processSpecs.flatMap((spec) => replicasOf(spec, options.replicas?.[spec.name] ?? 1));
+  await add(wanted);
   const first = wanted.filter(({ spec, replica }) => replica <= (options.startAtFirst?.[spec.name] ?? replica));
-  const started = await Promise.allSettled(first.map(({ name }) => processes.get(name)!.start()));
+  const started = await Promise.allSettled(
+    first.map(({ spec, replica }) => processes.get(nameOf(spec, replica))!.start()),
+  );
   const failure = started.find((result) => result.status === 'rejected');
   if (failure !== undefined) {
     await stop();
@@ -184,6 +215,11 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       const found = processes.get(name);
       if (found === undefined) throw new StackError(`${name} was not started.`);
       return found;
+    },
+    scale: (name, count) => {
+      const scaled = scaling.then(() => scaleNow(name, count));
+      scaling = scaled.catch(() => undefined);
+      return scaled;
     },
     stop,
     [Symbol.asyncDispose]: stop,

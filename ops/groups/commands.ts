@@ -1,14 +1,15 @@
-// `ops pause | resume | replay`: acts on one consumer group.
+// `ops pause | resume | scale | replay`: acts on one consumer group.
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import type { ConsumerGroupName } from '#schemas/topics.ts';
 import { groupsOfCatalogue, openCluster } from '../cluster/cluster.ts';
 import { clusterConfig } from '../cluster/cluster-config.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parseInstant, parsePartitions } from '../command-line/option-values.ts';
-import { toJson } from '../command-line/output.ts';
+import { parseCount, parseInstant, parsePartitions } from '../command-line/option-values.ts';
+import { formatTable, toJson } from '../command-line/output.ts';
 import { pauseGroup, resumeGroup } from './pause-group.ts';
 import type { ReplayStart } from './plan-replay.ts';
 import { applyReplay, findReplay, formatReplay } from './replay-group.ts';
+import { scaleLocally } from './scale-group.ts';
 
 const groupNames = groupsOfCatalogue.map(({ group }) => group);
 
@@ -69,6 +70,22 @@ export function addGroupCommands(program: Command, line: CommandLine): void {
       line.print(
         options.json ? toJson({ group, paused: false }) : `${group} goes on; its members notice within seconds`,
       );
+    });
+
+  program
+    .command('scale')
+    .description('set the number of members of a group of the local system')
+    .addArgument(groupArgument())
+    .argument('<count>', 'members that run afterwards', parseCount)
+    .option('--json', 'one JSON array', false)
+    .action(async (name: ConsumerGroupName, count: number, options: { json: boolean }) => {
+      const members = await scaleLocally(line.environment, { name, count });
+      const table = formatTable(
+        ['member', 'pid', 'health and metrics'],
+        members.map((member) => [member.name, member.pid, member.url]),
+      );
+      if (options.json) line.print(toJson(members));
+      else line.print(members.length === 0 ? `no member of ${name} runs` : table);
     });
 
   program
