@@ -36,7 +36,11 @@ export function createFileChecker(): (source: YamlSource) => CheckedFile {
   };
 }
 
-function toProblems(source: YamlSource, errors: readonly ErrorObject[]): LocatedProblem[] {
+/** Nobody reads more at once, and each has to be located. */
+const mostErrors = 100;
+
+function toProblems(source: YamlSource, allErrors: readonly ErrorObject[]): LocatedProblem[] {
+  const errors = allErrors.slice(0, mostErrors);
   const byPlace = new Map<string, LocatedProblem>();
   for (const error of errors) {
     // Says only that none of the alternatives fit, after each of them has said why.
@@ -55,7 +59,10 @@ function toProblems(source: YamlSource, errors: readonly ErrorObject[]): Located
         : { ...known, message: `${known.message}, or ${problem.message}` },
     );
   }
-  return [...byPlace.values()];
+  const unshown = allErrors.length - errors.length;
+  return unshown === 0
+    ? [...byPlace.values()]
+    : [...byPlace.values(), problemAt(source, [], `and ${unshown} more problems of this kind`)];
 }
 
 const isWithin = (inner: ErrorObject, outer: ErrorObject): boolean =>

@@ -104,11 +104,11 @@ export function addGroupCommands(program: Command, line: CommandLine): void {
     .option('--yes', 'do it without asking', false)
     .option('--json', 'one JSON object', false)
     .action(async (options: ReplayArguments) => {
-      await using resources = new AsyncDisposableStack();
-      const cluster = openCluster(line.settingsOf(clusterConfig), resources);
       const { group, from: start, allowSkip, partitions } = options;
       if (start.kind === 'offset' && partitions?.length !== 1)
         throw new InvalidArgumentError('an offset means one partition: say which with --partitions');
+      await using resources = new AsyncDisposableStack();
+      const cluster = openCluster(line.settingsOf(clusterConfig), resources);
       const replay = { group, start, allowSkip, ...(partitions === undefined ? {} : { partitions }) };
       const plan = await findReplay(cluster, replay);
       if (!options.json) line.print(formatReplay(group, plan));
