@@ -15,9 +15,7 @@ const accept = (): never => {
 
 const line: CommandLine = {
   settingsOf: accept,
-  get environment() {
-    return accept();
-  },
+  environment: new Proxy({}, { get: accept, ownKeys: accept }),
   print: () => undefined,
   note: () => undefined,
   reportProblems: () => undefined,

@@ -1,15 +1,19 @@
 // `ops archive verify | compact`.
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { openArchiveCluster } from '../cluster/cluster.ts';
 import { archiveConfig } from '../cluster/cluster-config.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parseDay } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
-import { type CompactionResult, runCompaction } from './run-compaction.ts';
+import { runJob } from '../command-line/run-job.ts';
 import { formatArchiveReport, verifyArchive } from './verify-archive.ts';
 
 type VerifyArguments = { content: boolean; events: boolean; from: string; to: string; json: boolean };
 
+const compactionJob = fileURLToPath(new URL('../../workers/compaction/main.ts', import.meta.url));
+
+type CompactionResult = Readonly<Record<string, unknown>>;
 type PlannedUnit = { kind: string; dt: string; hour: number; objects: number; rows: number };
 
 function formatCompaction(result: CompactionResult): string {
@@ -60,7 +64,11 @@ export function addArchiveCommands(program: Command, line: CommandLine): void {
     .option('--dry-run', 'only show what would be done', false)
     .option('--json', 'one JSON object', false)
     .action(async (options: { dryRun: boolean; json: boolean }) => {
-      const result = await runCompaction(line.environment, options);
+      const result = await runJob<CompactionResult>(
+        compactionJob,
+        { ...line.environment },
+        options.dryRun ? ['--dry-run'] : [],
+      );
       line.print(options.json ? toJson(result) : formatCompaction(result));
     });
 }

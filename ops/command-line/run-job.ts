@@ -1,10 +1,14 @@
-// Runs a job of workers/ as a process of its own and gives its result.
+// Runs a job of workers/ or consumers/, which commands do not import, as a process of its own and gives its result.
 import { spawn } from 'node:child_process';
 import { FatalError } from '#platform/errors.ts';
 
 /** The JSON line that the job prints at the end; what it says meanwhile goes to stderr. @throws FatalError when it fails. */
-export async function runJob<T>(entry: string, environment: Readonly<Record<string, string | undefined>>): Promise<T> {
-  const child = spawn(process.execPath, [entry], {
+export async function runJob<T>(
+  entry: string,
+  environment: Readonly<Record<string, string | undefined>>,
+  args: readonly string[] = [],
+): Promise<T> {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry, ...args], {
     env: environment,
     stdio: ['ignore', 'pipe', 'inherit'],
   });

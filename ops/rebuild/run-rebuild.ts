@@ -1,9 +1,7 @@
 // Runs the rebuild of each group as a process of its own, then lets the archiver go on behind the archive.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { FatalError } from '#platform/errors.ts';
 import type { ArchiveCluster } from '../cluster/cluster.ts';
+import { runJob } from '../command-line/run-job.ts';
 import type { RebuildableGroup } from './find-rebuild.ts';
 
 export type GroupReport = Readonly<Record<string, unknown>> & {
@@ -14,23 +12,13 @@ export type GroupReport = Readonly<Record<string, unknown>> & {
   readonly rejected: number;
 };
 
-/** Commands do not import consumers: each group's own entry runs, with the settings of this process. */
+/** Each group's own entry runs, with the settings of this process. */
 export async function rebuildGroupFromArchive(
   group: RebuildableGroup,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<GroupReport> {
   const entry = fileURLToPath(new URL(`../../consumers/${group}/rebuild.ts`, import.meta.url));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry], {
-    env: { ...environment },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += String(chunk);
-  });
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0) throw new FatalError(`the rebuild of ${group} failed: see above`, { code: 'unexpected' });
-  return JSON.parse(output.trim().split('\n').at(-1)!) as GroupReport;
+  return runJob<GroupReport>(entry, { ...environment });
 }
 
 /** Positions of the archiver at the end of the archive, where it has none. The number of partitions. */
