@@ -1,11 +1,13 @@
 // The one loop that reads Kafka for every consumer group: buffers, flushes, retries, dead letters, offsets, rebalances, drain.
 import { classifyError, describeError, FatalError } from '#platform/errors.ts';
+import { createBackpressure } from '#platform/kafka/backpressure.ts';
 import type { ConsumerMember, FetchedBatch, TopicInspector } from '#platform/kafka/consumer-port.ts';
 import type { DeadLetterPublisher } from '#platform/kafka/dead-letters.ts';
 import { createFlusher } from '#platform/kafka/flusher.ts';
-import { createPartitionBuffer, type PartitionBuffer } from '#platform/kafka/partition-buffer.ts';
+import { createOwnedPartition, type OwnedPartition } from '#platform/kafka/owned-partition.ts';
+import { createPartitionBuffer } from '#platform/kafka/partition-buffer.ts';
 import { createPositioner } from '#platform/kafka/positioner.ts';
-import { type OffsetStore, OwnershipLostError, type Position } from '#platform/kafka/postgres-offsets.ts';
+import { type OffsetStore, OwnershipLostError } from '#platform/kafka/postgres-offsets.ts';
 import type { RecordDecoder } from '#platform/kafka/record.ts';
 import { defaultRetryPolicy, type RetryPolicy } from '#platform/kafka/retry-policy.ts';
 import type { RunnerMetrics } from '#platform/kafka/runner-metrics.ts';
@@ -54,36 +56,14 @@ export type BatchRunner = {
   drain(): Promise<void>;
 };
 
-/**
- * A partition's life in this member:
- *   positioning: paused; its position is being read from Postgres. Entered on assignment and when somebody else moved it.
- *   held:        paused; an operator has paused the group. Left for positioning when the group is resumed.
- *   active:      fetched records are decoded into the buffer; flushes move the position. At most one flush at a time.
- *   dropped:     revoked. The buffer is discarded; a running flush may finish, and the offset fence decides whether it counts.
- */
-type Partition<T> = {
-  readonly id: number;
-  phase: 'positioning' | 'held' | 'active' | 'dropped';
-  buffer: PartitionBuffer<T> | undefined;
-  flushing: boolean;
-  paused: boolean;
-  timer: NodeJS.Timeout | undefined;
-  /** Where the group is in Postgres, as far as this member knows. */
-  stored: Position;
-  highWatermark: bigint;
-  /** How often records were delivered, used or not. */
-  deliveries: number;
-};
-
 const kafkaCommitIntervalMs = 5_000;
 const defaultLookIntervalMs = 2_000;
-const unknownPosition: Position = { nextOffset: 0n, revision: 0n, isPaused: false };
 
 export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRunnerDeps<T, P>): BatchRunner {
   const { member, log, metrics, now } = deps;
   const retry = config.retry ?? defaultRetryPolicy;
   const flusher = createFlusher<T, P>({ ...deps, retry });
-  const owned = new Map<number, Partition<T>>();
+  const owned = new Map<number, OwnedPartition<T>>();
   /** Flushes that still run, also of partitions that were dropped: a partition is positioned only after its last one ended. */
   const inFlight = new Map<number, Promise<void>>();
   let joined = false;
@@ -92,6 +72,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
   let commitTimer: NodeJS.Timeout | undefined;
   let lookTimer: NodeJS.Timeout | undefined;
   const positioner = createPositioner({ ...deps, inFlight, retry });
+  const backpressure = createBackpressure<T>({ ...config, owned, member });
 
   const fail = (error: unknown): void => {
     if (failed) return;
@@ -100,7 +81,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     deps.fail(error);
   };
 
-  const drop = (partition: Partition<T>): void => {
+  const drop = (partition: OwnedPartition<T>): void => {
     partition.phase = 'dropped';
     partition.buffer = undefined;
     clearTimeout(partition.timer);
@@ -108,13 +89,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     metrics.released(partition.id);
   };
 
-  const bufferedBytes = (): number => {
-    let total = 0;
-    for (const partition of owned.values()) total += partition.buffer?.byteCount ?? 0;
-    return total;
-  };
-
-  const position = async (partition: Partition<T>): Promise<void> => {
+  const position = async (partition: OwnedPartition<T>): Promise<void> => {
     partition.phase = 'positioning';
     partition.buffer = undefined;
     clearTimeout(partition.timer);
@@ -153,10 +128,10 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     }
   };
 
-  const isCurrent = (partition: Partition<T>): boolean => !failed && owned.get(partition.id) === partition;
+  const isCurrent = (partition: OwnedPartition<T>): boolean => !failed && owned.get(partition.id) === partition;
 
   /** Gives the partition's buffer up and reads its position again: nothing is lost, because nothing of it was committed. */
-  const reposition = (partition: Partition<T>): void => {
+  const reposition = (partition: OwnedPartition<T>): void => {
     if (!isCurrent(partition)) return;
     member.pause(partition.id);
     partition.paused = true;
@@ -180,12 +155,12 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     }
   };
 
-  const schedule = (partition: Partition<T>): void => {
+  const schedule = (partition: OwnedPartition<T>): void => {
     if (!isCurrent(partition) || partition.phase !== 'active' || partition.flushing || partition.buffer === undefined)
       return;
-    if (runningFlushes() >= config.flushConcurrency) return;
-    const pressed = bufferedBytes() >= config.maxBufferedBytes && fullest() === partition;
-    const batch = partition.buffer.take(config.flush, now(), { force: pressed || draining });
+    if (inFlight.size >= config.flushConcurrency) return;
+    const force = draining || backpressure.isPressedBy(partition);
+    const batch = partition.buffer.take(config.flush, now(), { force });
     if (batch === undefined) {
       clearTimeout(partition.timer);
       const due = partition.buffer.dueAtMs(config.flush);
@@ -213,21 +188,10 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     const settled = run.finally(() => {
       partition.flushing = false;
       if (inFlight.get(partition.id) === settled) inFlight.delete(partition.id);
-      resumeWhereRoom();
+      if (!draining) backpressure.resumeWhereRoom();
       scheduleAll();
     });
     inFlight.set(partition.id, settled);
-  };
-
-  const runningFlushes = (): number => inFlight.size;
-
-  const fullest = (): Partition<T> | undefined => {
-    let found: Partition<T> | undefined;
-    for (const partition of owned.values()) {
-      if (partition.flushing || partition.buffer === undefined || partition.buffer.awaitsRange) continue;
-      if (found === undefined || partition.buffer.byteCount > found.buffer!.byteCount) found = partition;
-    }
-    return found;
   };
 
   const scheduleAll = (): void => {
@@ -237,29 +201,6 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     );
     waiting.sort((a, b) => b.buffer!.byteCount - a.buffer!.byteCount);
     for (const partition of waiting) schedule(partition);
-  };
-
-  const isFull = (partition: Partition<T>): boolean => {
-    const buffer = partition.buffer;
-    // A claimed range must arrive whole before anything of it can be flushed, however large it is.
-    if (buffer === undefined || buffer.awaitsRange) return false;
-    return buffer.recordCount >= 2 * config.flush.maxRecords || buffer.byteCount >= 2 * config.flush.maxBytes;
-  };
-
-  const resumeWhereRoom = (): void => {
-    if (draining || bufferedBytes() >= config.maxBufferedBytes) return;
-    for (const partition of owned.values()) {
-      if (!partition.paused || partition.phase !== 'active' || isFull(partition)) continue;
-      partition.paused = false;
-      member.resume(partition.id);
-    }
-  };
-
-  const pauseIfFull = (partition: Partition<T>): void => {
-    if (partition.paused || partition.buffer?.awaitsRange === true) return;
-    if (!isFull(partition) && bufferedBytes() < config.maxBufferedBytes) return;
-    partition.paused = true;
-    member.pause(partition.id);
   };
 
   const fetched = async (batch: FetchedBatch): Promise<void> => {
@@ -288,7 +229,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     partition.highWatermark = batch.highWatermark;
     metrics.fetched(batch);
     buffer.append(batch.records, batch.nextOffset, now());
-    pauseIfFull(partition);
+    backpressure.pauseIfFull(partition);
     if (partition.paused) scheduleAll();
     else schedule(partition);
   };
@@ -330,17 +271,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
           metrics.rebalanced(partitions.length);
           log.info({ partitions }, 'partitions assigned');
           for (const id of partitions) {
-            const partition: Partition<T> = {
-              id,
-              phase: 'positioning',
-              buffer: undefined,
-              flushing: false,
-              paused: true,
-              timer: undefined,
-              stored: unknownPosition,
-              highWatermark: 0n,
-              deliveries: 0,
-            };
+            const partition = createOwnedPartition<T>(id);
             owned.set(id, partition);
             void position(partition);
           }

@@ -10,7 +10,7 @@ import type { EventBody } from '#producers/workload-client/workload-port.ts';
 import type { AssignmentRecord, DeadLetterRecord, EventRecord } from '#schemas/generated/records.ts';
 import { loadRecordSchema } from '#schemas/load-schema.ts';
 import { inNamespace, topics } from '#schemas/topics.ts';
-import { sampleEvent, sampleExperiment } from '#tests/support/events.ts';
+import { sampleEvent, sampleExperiment, storeSampleExperiment } from '#tests/support/events.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 import {
   compareWithRecount,
@@ -45,16 +45,7 @@ beforeAll(async () => {
     'metrics-aggregator': 1,
     'dataset-builder': 1,
   });
-  const { id, variants } = sampleExperiment;
-  await run.database.pool.query(
-    `INSERT INTO exp.experiments (id, key, name, unit_type, status, exposure) VALUES ($1, 'poison', 'poison', 'user', 'running', 'implicit')`,
-    [id],
-  );
-  await run.database.pool.query(
-    `INSERT INTO exp.variants (id, experiment_id, name, allocation, position)
-     SELECT v, $1, v::text, 5000, p FROM unnest($2::uuid[]) WITH ORDINALITY AS t (v, p)`,
-    [id, variants],
-  );
+  await storeSampleExperiment(run.database.pool);
   producer = new Kafka({ brokers: [...stackEndpoints().kafka.brokers], logLevel: logLevel.NOTHING }).producer();
   await producer.connect();
 });

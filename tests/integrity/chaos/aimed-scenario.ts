@@ -4,7 +4,7 @@ import kafkajs from 'kafkajs';
 import { eventDateOf, eventKeyOf } from '#domain/event/parse-event.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 import { inNamespace, topics } from '#schemas/topics.ts';
-import { sampleEvent, sampleExperiment } from '#tests/support/events.ts';
+import { sampleEvent, storeSampleExperiment } from '#tests/support/events.ts';
 import { until } from '#tests/support/poll.ts';
 import { readLogEnds, readPositions } from '#tests/support/stored-events.ts';
 import type { TestSystem } from '#tests/support/test-system.ts';
@@ -21,20 +21,6 @@ const groups = ['postgres-sink', 'metrics-aggregator'] as const;
 const eventCount = 360;
 /** A right system needs a second or two; a wrong one may never arrive, and its problems are found all the same. */
 const settleDeadlineMs = 20_000;
-
-/** The experiment of the sample events, as a service would have stored it. */
-export async function storeSampleExperiment(run: TestSystem): Promise<void> {
-  const { id, variants } = sampleExperiment;
-  await run.database.pool.query(
-    `INSERT INTO exp.experiments (id, key, name, unit_type, status, exposure) VALUES ($1, 'sample', 'Sample', 'user', 'running', 'implicit')`,
-    [id],
-  );
-  await run.database.pool.query(
-    `INSERT INTO exp.variants (id, experiment_id, name, allocation, position)
-     SELECT v, $1, v::text, 5000, p FROM unnest($2::uuid[]) WITH ORDINALITY AS t (v, p)`,
-    [id, variants],
-  );
-}
 
 /** Good events, every third one twice, and every kind of poison in every partition. */
 async function sendRecords(run: TestSystem, ledger: Ledger, encode: (event: EventRecord) => Buffer): Promise<void> {
@@ -85,7 +71,7 @@ export async function runAimedScenario(
   const missed: string[] = [];
   try {
     await recordOffsetMoves(run.database.pool);
-    await storeSampleExperiment(run);
+    await storeSampleExperiment(run.database.pool);
     const encode = await run.topics.encoder<EventRecord>('events');
     const sink = system.of('postgres-sink');
     if (options.faults.includes('death after a commit')) {

@@ -6,10 +6,9 @@ import { eventDateOf } from '#domain/event/parse-event.ts';
 import { waitUntilCaughtUp } from '#infra/system/caught-up.ts';
 import type { ProcessName } from '#infra/system/process-specs.ts';
 import { inNamespace, topics } from '#schemas/topics.ts';
-import { sampleExperiment } from '#tests/support/events.ts';
+import { sampleExperiment, storeSampleExperiment } from '#tests/support/events.ts';
 import { until } from '#tests/support/poll.ts';
 import { readLogEnds, readPositions } from '#tests/support/stored-events.ts';
-import { storeSampleExperiment } from './aimed-scenario.ts';
 import type { ChaosStack } from './chaos-stack.ts';
 import type { FaultLink, LinkState } from './fault-link.ts';
 import { findViolations } from './invariants.ts';
@@ -40,7 +39,7 @@ async function startUnderTraffic(
   const system = await startSystemUnderFire({ stack: chaos.stack, doors, replicas, settings: () => settings });
   const { run } = system;
   await recordOffsetMoves(run.database.pool);
-  await storeSampleExperiment(run);
+  await storeSampleExperiment(run.database.pool);
   const ledger = createLedger();
   const complaints: string[] = [];
   const traffic = startTraffic({
