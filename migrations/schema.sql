@@ -1181,7 +1181,7 @@ CREATE VIEW exp.v_layer_conflicts AS
      JOIN exp.experiments y ON (y.layer ->> 'layer_id'::text) = (x.layer ->> 'layer_id'::text) AND y.key <> x.key AND (((y.layer ->> 'end'::text)::integer) <= ((x.layer ->> 'start'::text)::integer) OR ((y.layer ->> 'start'::text)::integer) >= ((x.layer ->> 'end'::text)::integer))
      JOIN exp.assignments other ON other.experiment_id = y.id AND other.unit_id = odd.unit_id AND other.unit_type = odd.unit_type AND other.source <> 'forced'::text
      CROSS JOIN LATERAL ( VALUES (x.id), (y.id)) shared(experiment_id);
-GRANT SELECT ON exp.v_layer_conflicts TO analyst, assignment_service, operator;
+GRANT SELECT ON exp.v_layer_conflicts TO analyst, assignment_service, guardrail_monitor, operator;
 
 CREATE VIEW exp.v_exposed_units AS
  SELECT first_exposures.experiment_id,
