@@ -32,7 +32,23 @@ type Operation = {
   readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>;
 };
 type Endpoint = { readonly name: string; readonly operation: Operation };
-export type OpenApi = { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> };
+export type OpenApi = {
+  readonly components?: { readonly schemas?: Readonly<Record<string, unknown>> };
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+};
+
+/** The value with every `$ref` replaced by the schema it names. @throws when there is none of that name. */
+function withoutReferences(value: unknown, schemas: Readonly<Record<string, unknown>>): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((entry) => withoutReferences(entry, schemas));
+  const { $ref: reference } = value as { $ref?: unknown };
+  if (typeof reference === 'string') {
+    const name = reference.split('/').at(-1)!;
+    if (!Object.hasOwn(schemas, name)) throw new Error(`there is no schema ${reference}`);
+    return withoutReferences(schemas[name], schemas);
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, withoutReferences(entry, schemas)]));
+}
 
 const code = (text: string): string => `\`${text}\``;
 
@@ -188,7 +204,8 @@ function statusTable(endpoints: readonly Endpoint[]): string {
  * of an endpoint, or has one of an endpoint that does not exist.
  */
 export function fillSpecification(page: string, document: OpenApi): string {
-  const endpoints = listEndpoints(document);
+  const schemas = document.components?.schemas ?? {};
+  const endpoints = listEndpoints(withoutReferences(document, schemas) as OpenApi);
   const names = ['endpoints', 'statuses', ...endpoints.map(({ name }) => name)];
   const unknown = [...page.matchAll(/<!-- generated: (.+?) -->/g)]
     .map(([, name]) => name!)

@@ -87,6 +87,18 @@ describe('the specification of an API', () => {
     expect(fillSpecification(page, documentWith({ ...small, more: {} }, {}))).not.toBe(page);
   });
 
+  it('shows the fields of a schema that is named and not written out', () => {
+    const document: OpenApi = {
+      components: { schemas: { 'def-0': { type: 'object', properties: { unit: { type: 'string' } } } } },
+      paths: documentWith({}, {}).paths,
+    };
+    const body = { content: { 'application/json': { schema: { anyOf: [{ $ref: '#/components/schemas/def-0' }] } } } };
+    const operation = { ...document.paths['/v1/things']!.post!, requestBody: body as object as { content: object } };
+    const named = { ...document, paths: { '/v1/things': { post: operation } } } as OpenApi;
+    expect(fillSpecification(pageWith(parts), named)).toContain('| `unit` | string |  |  |');
+    expect(() => fillSpecification(pageWith(parts), { ...named, components: {} })).toThrow('def-0');
+  });
+
   it('is refused without the part of an endpoint, and with one that there is no endpoint for', () => {
     const document = documentWith({}, {});
     expect(() => fillSpecification(pageWith(parts.slice(0, 2)), document)).toThrow('POST /v1/things');

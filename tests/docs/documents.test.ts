@@ -97,6 +97,20 @@ describe('the required documents', () => {
     expect([...new Set(named)].sort()).toEqual(Object.keys(packageJson.scripts).sort());
   });
 
+  it.each(['assignment-service', 'ingestion-service'])('has every error code of the %s in its API', (service) => {
+    const source = execFileSync('git', ['ls-files', 'api/*.ts'], { cwd: root, encoding: 'utf8' })
+      .split('\n')
+      .filter((path) => /^api\/[^/]+\.ts$/.test(path) || path.startsWith(`api/${service}/`))
+      .filter((path) => !/\.(test|contract)\.ts$/.test(path) && existsSync(join(root, path)))
+      .map(read)
+      .join('\n');
+    const codes = [...source.matchAll(/(?:code: |RequestError\(\d+, )'([a-z-]+)'/g)].map(([, code]) => code!);
+    const inside = ['dependency-unavailable', 'config-invalid', 'deadline-exceeded', 'unexpected'];
+    const wanted = [...new Set(codes)].filter((code) => !inside.includes(code));
+    expect(wanted.length).toBeGreaterThan(10);
+    expect(wanted.filter((code) => !read(`api/${service}/API_SPEC.md`).includes(`\`${code}\``))).toEqual([]);
+  });
+
   it('has every reason of an answer in the API of the assignment service', () => {
     const unions = ['domain/experiment/evaluate.ts', 'domain/assignment/variant-ranges.ts'].flatMap((path) =>
       [...read(path).matchAll(/type \w*Reason =([^;]+);/g)].map(([, union]) => union!),
