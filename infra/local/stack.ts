@@ -6,7 +6,8 @@ import { type PerComponent, type StackEndpoints, selectComponents } from './comp
 import { readOrMakeCredentials } from './credentials.ts';
 import { ensureJavaArtifacts, type JavaArtifacts } from './java-artifacts.ts';
 import { endLeftovers } from './leftovers.ts';
-import { choosePorts, isPortFree } from './ports.ts';
+import { type PortReservation, reservePorts } from './port-reservation.ts';
+import { isPortFree } from './ports.ts';
 import { findLockHolder, identifyProcess, tryLock } from './process-lock.mjs';
 import { createRunningComponent, type RunningComponent } from './running-component.ts';
 import { StackError } from './stack-error.ts';
@@ -79,8 +80,9 @@ async function startComponents(
   const components = selectComponents(options.profiles ?? []);
   const mapComponents = <Result>(map: (component: Component) => Result): Record<string, Result> =>
     Object.fromEntries(components.map((component) => [component.name, map(component)]));
-  const ports = await choosePortsOf(components, options.ports ?? 'default');
   const credentials = await readOrMakeCredentials(localDir);
+  const reservation = await reservePortsOf(components, options.ports ?? 'default');
+  const { ports } = reservation;
   const contextOf = ({ name }: Component): ComponentContext => ({
     localDir,
     dataDir: join(localDir, name),
@@ -134,6 +136,7 @@ async function startComponents(
       );
       isGone = true;
       removeStackFile(localDir);
+      reservation.release();
       lock.release();
     })());
 
@@ -169,19 +172,23 @@ async function startComponents(
   };
 }
 
-async function choosePortsOf(
+async function reservePortsOf(
   components: readonly Component[],
   choice: NonNullable<LocalStackOptions['ports']>,
-): Promise<Record<string, number>> {
+): Promise<PortReservation<string>> {
   const preferred: Record<string, number | undefined> = Object.assign({}, ...components.map(({ ports }) => ports));
-  if (choice === 'default') return choosePorts(preferred);
+  if (choice === 'default') return reservePorts(preferred);
   const asked = choice === 'free' ? {} : choice;
   for (const [name, port] of Object.entries(asked)) {
     if (!(name in preferred)) throw new StackError(`No component has a port named ${name}.`);
     // Who names a port has clients that know it: another one would not do.
     if (!(await isPortFree(port))) throw new StackError(`The port ${port}, asked for ${name}, is taken.`);
   }
-  return choosePorts(Object.fromEntries(Object.keys(preferred).map((name) => [name, asked[name]])));
+  const reservation = await reservePorts(Object.fromEntries(Object.keys(preferred).map((name) => [name, asked[name]])));
+  const lost = Object.entries(asked).find(([name, port]) => reservation.ports[name] !== port);
+  if (lost === undefined) return reservation;
+  reservation.release();
+  throw new StackError(`The port ${lost[1]}, asked for ${lost[0]}, is taken by another stack that is starting.`);
 }
 
 // Runs the step for every component, each after those that `after` names. Waits for all, also when one fails, so that a failed

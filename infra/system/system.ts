@@ -5,7 +5,7 @@ import type { StackEndpoints } from '../local/components.ts';
 import { type Program, startProgram } from '../local/lifeline.ts';
 import { repositoryRoot } from '../local/local-dir.ts';
 import { beginLog, describeLogEnd } from '../local/log-tail.ts';
-import { choosePorts } from '../local/ports.ts';
+import { reservePorts } from '../local/port-reservation.ts';
 import { StackError } from '../local/stack-error.ts';
 import { processEnvironment } from './environment.ts';
 import { deriveLocalAccess } from './local-access.ts';
@@ -157,6 +157,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
   const nameOf = (spec: ProcessSpec, replica: number): string =>
     replica === 1 ? spec.name : `${spec.name}-${replica}`;
   const processes = new Map<string, RunningProcess>();
+  const releases: (() => void)[] = [];
   /** Adds handles for replicas that have none yet. */
   const add = async (wanted: readonly { spec: ProcessSpec; replica: number }[]): Promise<void> => {
     const missing = wanted
@@ -166,7 +167,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
       ({ spec, replica, name }) =>
         [name, options.ports === 'free' ? undefined : spec.defaultPort + replica - 1] as const,
     );
-    const ports = await choosePorts(Object.fromEntries(preferred));
+    const { ports, release } = await reservePorts(Object.fromEntries(preferred));
+    // Until the system stops: a process that is started again listens on the same port.
+    releases.push(release);
     for (const { spec, replica, name } of missing)
       processes.set(name, createRunningProcess({ name, spec, replica, port: ports[name]!, system: options }));
   };
@@ -197,6 +200,7 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     const all = [...processes.values()];
     await Promise.all(all.filter(isService).map((process) => process.stop()));
     await Promise.all(all.filter((process) => !isService(process)).map((process) => process.stop()));
+    for (const release of releases.splice(0)) release();
   };
   const wanted = processSpecs.flatMap((spec) => replicasOf(spec, options.replicas?.[spec.name] ?? 1));
   await add(wanted);
