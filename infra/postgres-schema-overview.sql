@@ -485,7 +485,7 @@ CREATE TABLE exp.excluded_units (
 );
 
 -- Fingerprint of the key of exp.erasures: a process with another key would let erased units pass.
--- Written by: nobody but the owner. Read by: nobody but the owner.
+-- Written by: nobody but the owner. Read by: operator.
 CREATE TABLE exp.erasure_key (
   is_only     boolean NOT NULL,
   fingerprint bytea NOT NULL,

@@ -665,6 +665,7 @@ CREATE TABLE exp.erasure_key (
   CONSTRAINT erasure_key_is_only_check CHECK (is_only)
 );
 COMMENT ON TABLE exp.erasure_key IS 'Fingerprint of the key of exp.erasures: a process with another key would let erased units pass';
+GRANT SELECT ON exp.erasure_key TO operator;
 
 CREATE TABLE exp.dead_letter_actions (
   group_id text NOT NULL,

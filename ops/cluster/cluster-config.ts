@@ -1,6 +1,7 @@
 // Settings of the operators' commands that look at Kafka, registry and Postgres, and of those that need the archive too.
 import {
   kafkaSettings,
+  mlflowSettings,
   objectStoreSettings,
   postgresSettings,
   registrySettings,
@@ -31,6 +32,8 @@ export const archiveConfig = defineConfig({
   erasureKey,
   telemetry: telemetrySettings,
 });
+
+export const doctorConfig = defineConfig({ ...archiveConfig.shape, mlflow: mlflowSettings });
 
 export type ClusterConfig = SettingsOf<(typeof clusterConfig)['shape']>;
 export type ArchiveConfig = SettingsOf<(typeof archiveConfig)['shape']>;

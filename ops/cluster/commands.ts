@@ -1,10 +1,12 @@
 // `ops lag | groups | topics | doctor`: how the system is, read-only.
 import type { Command } from 'commander';
+import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
+import { createModelRegistry } from '#platform/mlflow/model-registry.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parsePositiveInteger } from '../command-line/option-values.ts';
 import { toJson } from '../command-line/output.ts';
 import { openArchiveCluster, openCluster } from './cluster.ts';
-import { archiveConfig, clusterConfig } from './cluster-config.ts';
+import { clusterConfig, doctorConfig } from './cluster-config.ts';
 import { formatFindings, runDoctor } from './doctor.ts';
 import { formatGroups, readGroups } from './groups.ts';
 import { formatLag, isBehind, readLag, waitForNoLag } from './lag.ts';
@@ -56,7 +58,10 @@ export function addClusterCommands(program: Command, line: CommandLine): void {
     .option('--json', 'one JSON array', false)
     .action(async (options: { json: boolean }) => {
       await using resources = new AsyncDisposableStack();
-      const findings = await runDoctor(openArchiveCluster(line.settingsOf(archiveConfig), resources));
+      const config = line.settingsOf(doctorConfig);
+      const { url } = config.mlflow;
+      const models = url === undefined ? null : createModelRegistry(createMlflowClient({ url }));
+      const findings = await runDoctor({ ...openArchiveCluster(config, resources), models });
       line.print(options.json ? toJson(findings) : formatFindings(findings));
       if (findings.some(({ state }) => state === 'problem')) line.reportProblems();
     });

@@ -29,7 +29,7 @@ function judgeLag(lag: GroupLag, memberCount: number): Omit<Finding, 'check'> {
       state: 'problem',
       detail: `${lag.groupId} is at offset ${lost.position} of partition ${lost.partition}, but Kafka keeps only from ${lost.logStart}`,
       advice:
-        'docs/runbooks/offset-below-log-start.md: fill exp.events from the archive, then "ops replay --from earliest --allow-skip"',
+        'docs/runbooks/offset-below-log-start.md: "ops rebuild postgres --from-archive" reads the missing records from the archive',
     };
   }
   const beyond = lag.partitions.find(({ position, highWatermark }) => position !== null && position > highWatermark);

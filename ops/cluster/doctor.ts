@@ -1,9 +1,11 @@
 // Checks everything an operator would look at first, and says for each problem what to do about it.
 import { describeError } from '#platform/errors.ts';
+import type { ModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { formatTable } from '../command-line/output.ts';
 import type { ArchiveCluster } from './cluster.ts';
 import { checkArchive, checkDeadLetters, checkGroups, checkOutbox } from './doctor-data-checks.ts';
 import { checkKafka, checkMigrations, checkObjectStore, checkRegistry } from './doctor-service-checks.ts';
+import { checkCompaction, checkErasureKey, checkEventDays, checkModels } from './doctor-store-checks.ts';
 
 export type Finding = {
   readonly check: string;
@@ -13,11 +15,14 @@ export type Finding = {
   readonly advice?: string;
 };
 
+/** What doctor looks at. `models` is null without an MLflow server. */
+export type DoctorCluster = ArchiveCluster & { readonly models: ModelRegistry | null };
+
 /** One aspect of the system: resolves with what was found, and rejects when it could not look. */
 export type DoctorCheck = {
   readonly name: string;
   readonly adviceWhenUnreachable: string;
-  run(cluster: ArchiveCluster): Promise<Omit<Finding, 'check'>[]>;
+  run(cluster: DoctorCluster): Promise<Omit<Finding, 'check'>[]>;
 };
 
 const checks: readonly DoctorCheck[] = [
@@ -27,14 +32,18 @@ const checks: readonly DoctorCheck[] = [
   checkObjectStore,
   checkGroups,
   checkOutbox,
+  checkEventDays,
   checkArchive,
+  checkCompaction,
   checkDeadLetters,
+  checkErasureKey,
+  checkModels,
 ];
 
 /** A check that waits longer than this for a dependency says so. */
 const checkDeadlineMs = 30_000;
 
-async function runCheck(check: DoctorCheck, cluster: ArchiveCluster): Promise<Finding[]> {
+async function runCheck(check: DoctorCheck, cluster: DoctorCluster): Promise<Finding[]> {
   let deadline: NodeJS.Timeout | undefined;
   try {
     const findings = await Promise.race([
@@ -52,7 +61,7 @@ async function runCheck(check: DoctorCheck, cluster: ArchiveCluster): Promise<Fi
 }
 
 /** Every finding, in the order of the checks; each check gives at least one. */
-export async function runDoctor(cluster: ArchiveCluster): Promise<Finding[]> {
+export async function runDoctor(cluster: DoctorCluster): Promise<Finding[]> {
   return (await Promise.all(checks.map((check) => runCheck(check, cluster)))).flat();
 }
 

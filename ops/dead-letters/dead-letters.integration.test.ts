@@ -166,6 +166,16 @@ describe('dead letters', () => {
     const plan = await planRetry({ ...cluster, erasureKey: 'secret' }, [letter!]);
     expect(plan.records).toEqual([]);
     expect(plan.erased).toEqual([letter]);
+    const shown = await describeLetter({ ...cluster, erasureKey: 'secret' }, letter!);
+    expect(JSON.stringify(shown)).not.toContain('forget-me');
+    expect(shown).toMatchObject({
+      key: '(of an erased unit)',
+      event: null,
+      valueBase64: null,
+      reason: 'rule-violated',
+    });
+    const emptied = { ...letter!, record: { ...letter!.record, key: null, value: null } };
+    expect((await planRetry({ ...cluster, erasureKey: 'secret' }, [emptied])).records).toEqual([]);
     await expect(planRetry({ ...cluster, erasureKey: 'another' }, [letter!])).rejects.toThrow(
       'ERASURE_KEY is not the key that this database was used with',
     );

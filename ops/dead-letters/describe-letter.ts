@@ -4,6 +4,7 @@ import type { EventRecord } from '#schemas/generated/records.ts';
 import { loadRecordSchema } from '#schemas/load-schema.ts';
 import { topics } from '#schemas/topics.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import { loadErasedUnits } from '../rebuild/load-erased-units.ts';
 import { type DeadLetter, formatName, formatPosition } from './dead-letter.ts';
 
 export type LetterDetail = {
@@ -21,7 +22,12 @@ export type LetterDetail = {
   readonly event: EventRecord | null;
 };
 
-export async function describeLetter(cluster: Pick<Cluster, 'registry'>, letter: DeadLetter): Promise<LetterDetail> {
+/** Of an erased unit's record only position and reason are shown. @throws FatalError when units were erased and the key is not given. */
+export async function describeLetter(
+  cluster: Pick<Cluster, 'registry' | 'pool' | 'erasureKey'>,
+  letter: DeadLetter,
+): Promise<LetterDetail> {
+  const erasedUnits = await loadErasedUnits(cluster.pool, cluster.erasureKey);
   const { record } = letter;
   const value = record.value === null ? null : Buffer.from(record.value);
   const decoder = createAvroDecoder<EventRecord>({
@@ -41,6 +47,8 @@ export async function describeLetter(cluster: Pick<Cluster, 'registry'>, letter:
   };
   await decoder.prepare([source]);
   const decoded = decoder.decode(source);
+  const isErased = decoded.ok && erasedUnits.pseudonymOf(decoded.value) !== undefined;
+  const shown = isErased ? null : value;
   return {
     name: formatName(letter),
     state: letter.state,
@@ -51,13 +59,13 @@ export async function describeLetter(cluster: Pick<Cluster, 'registry'>, letter:
       (position, index) =>
         `${formatPosition(position)}${index === letter.positions.length - 1 ? ` at ${letter.lastFailedAt.toISOString()}` : ''}`,
     ),
-    key: record.key === null ? null : Buffer.from(record.key).toString(),
+    key: isErased ? '(of an erased unit)' : record.key === null ? null : Buffer.from(record.key).toString(),
     headers: Object.fromEntries(
       record.headers.map(({ name, value: header }) => [name, Buffer.from(header).toString()]),
     ),
     valueBytes: value?.length ?? 0,
-    valueBase64: value?.toString('base64') ?? null,
-    event: decoded.ok ? decoded.value : null,
+    valueBase64: shown?.toString('base64') ?? null,
+    event: decoded.ok && !isErased ? decoded.value : null,
   };
 }
 

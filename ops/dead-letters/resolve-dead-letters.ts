@@ -16,9 +16,12 @@ export type RetryPlan = {
   /** One entry per record: groups that failed on the same record share it. */
   readonly records: readonly { readonly letters: readonly DeadLetter[]; readonly outgoing: OutgoingRecord }[];
   readonly topic: string;
-  /** Letters of units that were erased since: they are never sent again. */
+  /** Letters of units that were erased, before or since: they are never sent again. */
   readonly erased: readonly DeadLetter[];
 };
+
+/** Nothing to send: the groups publish nothing of a record whose unit was erased before it failed. */
+const isEmptied = ({ record }: DeadLetter): boolean => record.key === null && record.value === null;
 
 const recordsPerSend = 200;
 const bytesPerSend = 1_000_000;
@@ -46,6 +49,10 @@ export async function planRetry(cluster: Cluster, letters: readonly DeadLetter[]
   const erased: DeadLetter[] = [];
   const byOrigin = new Map<string, { letters: DeadLetter[]; outgoing: OutgoingRecord }>();
   for (const letter of letters) {
+    if (isEmptied(letter)) {
+      erased.push(letter);
+      continue;
+    }
     if (!erasedUnits.isEmpty) {
       const source = { ...toKafkaRecord(letter), timestampMs: letter.record.source_timestamp };
       await decoder.prepare([source]);
