@@ -97,11 +97,30 @@ describe.each(['assignment', 'ingestion'] as const)('the %s service', (service) 
     },
   );
 
+  test('refuses an address that cannot be read, and one without a body, in the usual shape', async () => {
+    const headers = { authorization: `Bearer ${secretOf(service === 'assignment' ? 'assign' : 'ingest')}` };
+    const broken = await fetch(`${urls[service]}/v1/%zz`, { headers });
+    expect([broken.status, await broken.json()]).toMatchObject([400, { code: 'invalid-request' }]);
+    const path = service === 'assignment' ? '/v1/assignments' : '/v1/events';
+    const empty = await fetch(`${urls[service]}${path}`, { method: 'POST', headers });
+    expect([empty.status, await empty.json()]).toMatchObject([400, { message: expect.any(String) }]);
+  });
+
   test('says how it is to everybody', async () => {
     for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json', '/docs/']) {
       expect(await statusOf(urls[service], { method: 'GET', path }), path).toBe(200);
     }
   });
+});
+
+test('a unit id may be as long as its limit says, whatever it needs in an address', async () => {
+  const read = (unitId: string) =>
+    statusOf(
+      urls.assignment,
+      { method: 'GET', path: `/v1/units/user/${encodeURIComponent(unitId)}/assignments` },
+      `Bearer ${secretOf('read')}`,
+    );
+  expect([await read('😀'.repeat(256)), await read('😀'.repeat(257))]).toEqual([200, 400]);
 });
 
 test('keys are at rest as digests only', async () => {

@@ -7,6 +7,7 @@ import { allowOrigins } from '#api/cross-origin.ts';
 import { describeResponses } from '#api/openapi.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { limitDepth, limitRate } from '#api/request-limits.ts';
+import { answerUnreadableAddress, maxParamLength } from '#api/unreadable-address.ts';
 import { storableTextFormat } from '#domain/definitions/definition-body.ts';
 import { isStorableText } from '#domain/event/parse-event.ts';
 import { stopPromptly } from '#platform/process/prompt-stop.ts';
@@ -53,7 +54,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     requestTimeout: 30_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: 256 },
+    routerOptions: { maxParamLength },
+    frameworkErrors: answerUnreadableAddress,
     ajv: {
       customOptions: {
         // What the schema does not know is refused, and a text is not a number: nothing is changed silently.

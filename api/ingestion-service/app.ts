@@ -19,6 +19,7 @@ import {
 import { describeResponses } from '#api/openapi.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { limitRate } from '#api/request-limits.ts';
+import { answerUnreadableAddress } from '#api/unreadable-address.ts';
 import { classifyError, describeError } from '#platform/errors.ts';
 import { stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -140,6 +141,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     requestTimeout: 60_000,
     keepAliveTimeout: 75_000,
     forceCloseConnections: 'idle',
+    frameworkErrors: answerUnreadableAddress,
   });
   handleErrors(app, deps.log);
   stopPromptly(app);
@@ -215,6 +217,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
       serializerCompiler: () => JSON.stringify,
     },
     async (request, reply) => {
+      // Without a body there is no media type either, and nothing was parsed.
+      if (request.body == null)
+        throw new RequestError(400, 'invalid', 'an event or a list of events is needed as body');
       const results = await deps.acceptEvents(
         request.body as RequestEvents,
         getCaller(request).name,

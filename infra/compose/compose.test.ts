@@ -57,7 +57,7 @@ describe('our processes', () => {
       expect(existsSync(join(root, spec.entry))).toBe(true);
     }
     expect(compose.services.deploy?.command).toEqual(['node', 'ops/main.ts', 'deploy']);
-    expect(readFileSync(join(root, 'ops/main.ts'), 'utf8')).toContain(".command('deploy')");
+    expect(readFileSync(join(root, 'ops/deploy-commands.ts'), 'utf8')).toContain(".command('deploy')");
   });
 
   it('are the only services made of our image', () => {

@@ -45,7 +45,15 @@ const grantList = (acl: string, owner: string, column = 'NULL'): string =>
      FROM aclexplode(${acl}) a LEFT JOIN pg_roles r ON r.oid = a.grantee
      WHERE a.grantee <> ${owner} AND a.grantee <> 0 GROUP BY privilege_type) g)`;
 
+// A view can be replaced by one that reads a younger view, so that the order of making is not that of the identifiers: how many
+// views lie under each is.
 const relationsQuery = `
+WITH RECURSIVE levels (oid, level) AS (
+  SELECT oid, 0 FROM pg_class WHERE relnamespace = 'exp'::regnamespace AND relkind = 'v'
+  UNION
+  SELECT r.ev_class, levels.level + 1
+  FROM levels JOIN pg_depend d ON d.refobjid = levels.oid AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite r ON r.oid = d.objid
+  WHERE r.ev_class <> levels.oid)
 SELECT c.relname AS name, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, obj_description(c.oid, 'pg_class') AS comment,
   CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS "partitionKey", coalesce(c.reloptions, '{}') AS options,
   CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid, true) END AS query,
@@ -71,7 +79,7 @@ SELECT c.relname AS name, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END A
        WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL), '[]') AS grants
 FROM pg_class c
 WHERE c.relnamespace = 'exp'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
-ORDER BY c.oid`;
+ORDER BY (SELECT max(level) FROM levels WHERE levels.oid = c.oid) NULLS FIRST, c.oid`;
 
 const functionsQuery = `
 SELECT format('exp.%I(%s)', p.proname, pg_get_function_identity_arguments(p.oid)) AS signature, pg_get_functiondef(p.oid) AS definition,
