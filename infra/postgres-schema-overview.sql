@@ -588,19 +588,19 @@ CREATE TABLE exp.experiment_results (
 
 -- exp.v_experiment_metrics: experiment_name, variant_name, metric_name, mean, bucket_start, granularity, count, sum, variance, min, max, experiment_key, iteration, experiment_id, variant_id
 
--- exp.v_event_policy: event_date, event_id, event_type, unit_type, unit_id, event_time, metrics, context, experiment_id, experiment_name, variant_id, variant_name, assignment_mismatch, policy_version_id, policy_name, policy_version, mlflow_model_name, mlflow_model_version
-
--- exp.v_aggregate_policy: experiment_name, variant_name, metric_name, mean, bucket_start, granularity, count, sum, variance, min, max, experiment_key, iteration, experiment_id, variant_id, policy_version_id, policy_name, policy_version, mlflow_model_name, mlflow_model_version
-
 -- exp.v_metric_quantiles: experiment_id, variant_id, metric_name, granularity, bucket_start, count, p50, p90, p99
-
--- exp.v_excluded_units: experiment_id, unit_id, reason
 
 -- exp.v_layer_conflicts: experiment_id, unit_id
 
 -- exp.v_exposed_units: experiment_id, unit_id, variant_id, first_exposed_at, assigned_variant_id, assigned_at
 
 -- exp.v_experiment_results: experiment_key, experiment_name, iteration, status, variant_name, experiment_id, variant_id, metric_name, recorded_at, roles, kind, scale, control_value, treatment_value, estimate, lower, upper, p_value, chance_to_win, guardrail, not_computable, decision, units, excluded_units, sample_ratio_p_value
+
+-- exp.v_event_policy: event_date, event_id, event_type, unit_type, unit_id, event_time, metrics, context, experiment_id, experiment_name, variant_id, variant_name, assignment_mismatch, policy_version_id, policy_name, policy_version, mlflow_model_name, mlflow_model_version
+
+-- exp.v_aggregate_policy: experiment_name, variant_name, metric_name, mean, bucket_start, granularity, count, sum, variance, min, max, experiment_key, iteration, experiment_id, variant_id, policy_version_id, policy_name, policy_version, mlflow_model_name, mlflow_model_version
+
+-- exp.v_excluded_units: experiment_id, unit_id, reason
 
 -- exp.v_offline_vs_online: model_name, model_version, dataset_version, baseline_model_version, verdict, offline_metrics, replayed_at, policy_name, policy_version, experiment_key, iteration, variant_name, metric_name, scale, control_value, treatment_value, estimate, lower, upper, not_computable, recorded_at
 

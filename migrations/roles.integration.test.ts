@@ -74,7 +74,10 @@ test.each<[DatabaseRole, readonly string[]]>([
       'unit_pending_metrics',
     ],
   ],
-  ['dataset_builder', ['consumer_offsets', 'dataset_versions', 'offline_replay_results', 'plan_reactions', 'training_rows']],
+  [
+    'dataset_builder',
+    ['consumer_offsets', 'dataset_versions', 'offline_replay_results', 'plan_reactions', 'training_rows'],
+  ],
 ])('%s writes its own tables and no others', async (role, expected) => {
   expect(await tablesOf(role, 'INSERT, UPDATE, DELETE')).toEqual(expected);
 });

@@ -1080,61 +1080,6 @@ CREATE VIEW exp.v_experiment_metrics AS
 GRANT DELETE, INSERT, UPDATE ON exp.v_experiment_metrics TO operator;
 GRANT SELECT ON exp.v_experiment_metrics TO analyst, operator;
 
-CREATE VIEW exp.v_event_policy AS
- SELECT e.event_date,
-    e.event_id,
-    e.event_type,
-    e.unit_type,
-    e.unit_id,
-    e.event_time,
-    e.metrics,
-    e.context,
-    e.experiment_id,
-    x.name AS experiment_name,
-    e.variant_id,
-    v.name AS variant_name,
-    e.assignment_mismatch,
-    pv.id AS policy_version_id,
-    p.name AS policy_name,
-    pv.version AS policy_version,
-    pv.mlflow_model_name,
-    pv.mlflow_model_version
-   FROM exp.event_variants e
-     LEFT JOIN exp.experiments x ON x.id = e.experiment_id
-     LEFT JOIN exp.variants v ON v.id = e.variant_id
-     LEFT JOIN exp.policy_versions pv ON pv.id::text = (v.config ->> 'policy_version_id'::text)
-     LEFT JOIN exp.policies p ON p.id = pv.policy_id;
-GRANT DELETE, INSERT, UPDATE ON exp.v_event_policy TO operator;
-GRANT SELECT ON exp.v_event_policy TO analyst, operator;
-
-CREATE VIEW exp.v_aggregate_policy AS
- SELECT m.experiment_name,
-    m.variant_name,
-    m.metric_name,
-    m.mean,
-    m.bucket_start,
-    m.granularity,
-    m.count,
-    m.sum,
-    m.variance,
-    m.min,
-    m.max,
-    m.experiment_key,
-    m.iteration,
-    m.experiment_id,
-    m.variant_id,
-    pv.id AS policy_version_id,
-    p.name AS policy_name,
-    pv.version AS policy_version,
-    pv.mlflow_model_name,
-    pv.mlflow_model_version
-   FROM exp.v_experiment_metrics m
-     JOIN exp.variants v ON v.id = m.variant_id
-     LEFT JOIN exp.policy_versions pv ON pv.id::text = (v.config ->> 'policy_version_id'::text)
-     LEFT JOIN exp.policies p ON p.id = pv.policy_id;
-GRANT DELETE, INSERT, UPDATE ON exp.v_aggregate_policy TO operator;
-GRANT SELECT ON exp.v_aggregate_policy TO analyst, operator;
-
 CREATE VIEW exp.v_metric_quantiles AS
  SELECT experiment_id,
     variant_id,
@@ -1148,31 +1093,6 @@ CREATE VIEW exp.v_metric_quantiles AS
    FROM exp.metric_aggregate_bins
   GROUP BY experiment_id, variant_id, metric_name, granularity, bucket_start;
 GRANT SELECT ON exp.v_metric_quantiles TO analyst, operator;
-
-CREATE VIEW exp.v_excluded_units AS
- SELECT excluded_units.experiment_id,
-    excluded_units.unit_id,
-    excluded_units.reason
-   FROM exp.excluded_units
-UNION
- SELECT assignments.experiment_id,
-    assignments.unit_id,
-    'forced'::text AS reason
-   FROM exp.assignments
-  WHERE assignments.source = 'forced'::text
-UNION
- SELECT first_exposures.experiment_id,
-    first_exposures.unit_id,
-    'met-two-variants'::text AS reason
-   FROM exp.first_exposures
-  GROUP BY first_exposures.experiment_id, first_exposures.unit_id
- HAVING count(*) > 1
-UNION
- SELECT v_layer_conflicts.experiment_id,
-    v_layer_conflicts.unit_id,
-    'in-two-experiments-of-a-layer'::text AS reason
-   FROM exp.v_layer_conflicts;
-GRANT SELECT ON exp.v_excluded_units TO analyst, operator;
 
 CREATE VIEW exp.v_layer_conflicts AS
  SELECT DISTINCT shared.experiment_id,
@@ -1258,6 +1178,86 @@ CREATE VIEW exp.v_experiment_results AS
           WHERE e.experiment_id = x.id AND e.variant_id = v.id
           ORDER BY e.metric_name, e.recorded_at DESC) r ON true;
 GRANT SELECT ON exp.v_experiment_results TO analyst, operator;
+
+CREATE VIEW exp.v_event_policy AS
+ SELECT e.event_date,
+    e.event_id,
+    e.event_type,
+    e.unit_type,
+    e.unit_id,
+    e.event_time,
+    e.metrics,
+    e.context,
+    e.experiment_id,
+    x.name AS experiment_name,
+    e.variant_id,
+    v.name AS variant_name,
+    e.assignment_mismatch,
+    pv.id AS policy_version_id,
+    p.name AS policy_name,
+    pv.version AS policy_version,
+    pv.mlflow_model_name,
+    pv.mlflow_model_version
+   FROM exp.event_variants e
+     LEFT JOIN exp.experiments x ON x.id = e.experiment_id
+     LEFT JOIN exp.variants v ON v.id = e.variant_id
+     LEFT JOIN exp.policy_versions pv ON pv.id::text = (v.config ->> 'policy_version_id'::text)
+     LEFT JOIN exp.policies p ON p.id = pv.policy_id;
+GRANT DELETE, INSERT, UPDATE ON exp.v_event_policy TO operator;
+GRANT SELECT ON exp.v_event_policy TO analyst, operator;
+
+CREATE VIEW exp.v_aggregate_policy AS
+ SELECT m.experiment_name,
+    m.variant_name,
+    m.metric_name,
+    m.mean,
+    m.bucket_start,
+    m.granularity,
+    m.count,
+    m.sum,
+    m.variance,
+    m.min,
+    m.max,
+    m.experiment_key,
+    m.iteration,
+    m.experiment_id,
+    m.variant_id,
+    pv.id AS policy_version_id,
+    p.name AS policy_name,
+    pv.version AS policy_version,
+    pv.mlflow_model_name,
+    pv.mlflow_model_version
+   FROM exp.v_experiment_metrics m
+     JOIN exp.variants v ON v.id = m.variant_id
+     LEFT JOIN exp.policy_versions pv ON pv.id::text = (v.config ->> 'policy_version_id'::text)
+     LEFT JOIN exp.policies p ON p.id = pv.policy_id;
+GRANT DELETE, INSERT, UPDATE ON exp.v_aggregate_policy TO operator;
+GRANT SELECT ON exp.v_aggregate_policy TO analyst, operator;
+
+CREATE VIEW exp.v_excluded_units AS
+ SELECT excluded_units.experiment_id,
+    excluded_units.unit_id,
+    excluded_units.reason
+   FROM exp.excluded_units
+UNION
+ SELECT assignments.experiment_id,
+    assignments.unit_id,
+    'forced'::text AS reason
+   FROM exp.assignments
+  WHERE assignments.source = 'forced'::text
+UNION
+ SELECT first_exposures.experiment_id,
+    first_exposures.unit_id,
+    'met-two-variants'::text AS reason
+   FROM exp.first_exposures
+  GROUP BY first_exposures.experiment_id, first_exposures.unit_id
+ HAVING count(*) > 1
+UNION
+ SELECT v_layer_conflicts.experiment_id,
+    v_layer_conflicts.unit_id,
+    'in-two-experiments-of-a-layer'::text AS reason
+   FROM exp.v_layer_conflicts;
+GRANT SELECT ON exp.v_excluded_units TO analyst, operator;
 
 CREATE VIEW exp.v_offline_vs_online AS
  SELECT o.model_name,

@@ -15,6 +15,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^ops guardrails clear\b/, test: 'ops/results/results.integration.test.ts' },
   { command: /^ops off-policy\b/, test: 'ops/off-policy/off-policy.integration.test.ts' },
   { command: /^npm run chaos\b/, test: 'tests/integrity/chaos/chaos.test.ts' },
+  { command: /^npm run fuzz\b/, test: 'tests/fuzz/fuzz.integration.test.ts' },
   { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
   {
     command: /^docker compose\b/,
