@@ -24,16 +24,13 @@ export async function runOwnProgram(
   entry: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
+  codeRoot = repositoryRoot,
 ): Promise<string> {
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', join(repositoryRoot, entry), ...args],
-    {
-      cwd: repositoryRoot,
-      env: { ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(codeRoot, entry), ...args], {
+    cwd: codeRoot,
+    env: { ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let [output, errors] = ['', ''];
   child.stdout.on('data', (chunk) => {
     output += String(chunk);

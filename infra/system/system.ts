@@ -47,8 +47,8 @@ export type SystemOptions = {
   startAtFirst?: Partial<Record<ProcessName, number>>;
   /** Further settings by process, the same for its replicas or one by one: the first replica is number 1. */
   overrides?: Partial<Record<ProcessName, Settings | ((replica: number) => Settings)>>;
-  /** Folder of the code that runs; another one than this repository for tests of a changed copy. */
-  codeRoot?: string;
+  /** Folder of the code that runs, the same for all replicas or one by one; another one than this repository for tests of a changed copy. */
+  codeRoot?: string | ((replica: number) => string);
   ports?: 'default' | 'free';
   onUnexpectedEnd?: (message: string) => void;
 };
@@ -64,7 +64,8 @@ function createRunningProcess(options: {
   system: SystemOptions;
 }): RunningProcess {
   const { name, spec, replica, port, system } = options;
-  const codeRoot = system.codeRoot ?? repositoryRoot;
+  const codeRoot =
+    typeof system.codeRoot === 'function' ? system.codeRoot(replica) : (system.codeRoot ?? repositoryRoot);
   const overrides = system.overrides?.[spec.name] ?? {};
   const logPath = join(system.localDir, 'logs', `${name}.log`);
   const url = `http://127.0.0.1:${port}`;

@@ -60,4 +60,11 @@ describe('a registry', () => {
     const url = await listen(answer('404 Not Found', '{"error_code":40403,"message":"Schema not found"}'));
     expect(await createSchemaRegistry({ url }).findById(1)).toBeNull();
   });
+
+  it('that does not have the schema of a writer says what to do', async () => {
+    const url = await listen(answer('404 Not Found', '{"error_code":40403,"message":"Schema not found"}'));
+    const found = createSchemaRegistry({ url }).idOf('s', { type: 'string' });
+    await expect(found).rejects.toThrow('the schema of s is not registered: run "ops deploy" first');
+    await expect(found).rejects.toThrow(FatalError);
+  });
 });

@@ -1,19 +1,5 @@
-// Copies of the code with one promise broken on purpose: the suite must notice each.
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { repositoryRoot } from '#infra/local/local-dir.ts';
-
-export type CodeChange = {
-  readonly name: string;
-  readonly file: string;
-  /** Must be in the file exactly once. */
-  readonly text: string;
-  readonly replacement: string;
-};
-
-/** What our processes are made of. */
-const folders = ['api', 'consumers', 'domain', 'platform', 'producers', 'schemas'];
+// Changes of the code that break one promise each: the suite must notice every one.
+import type { CodeChange } from '#tests/support/code-copy.ts';
 
 export const codeChanges = {
   noFence: {
@@ -47,21 +33,3 @@ export const codeChanges = {
         toPublish = [];`,
   },
 } as const satisfies Record<string, CodeChange>;
-
-/** @throws when the text to replace is not there exactly once: then the code has moved on, and the change must follow. */
-export function changeText(source: string, { file, text, replacement }: CodeChange): string {
-  const parts = source.split(text);
-  if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} places like this, expected one:\n${text}`);
-  return parts.join(replacement);
-}
-
-/** A folder with the changed code, ready to run; its packages are those of this repository. */
-export async function copyWithChange(change: CodeChange): Promise<{ root: string; remove(): Promise<void> }> {
-  const root = await mkdtemp(join(tmpdir(), 'trialstream-changed-'));
-  await Promise.all(folders.map((folder) => cp(join(repositoryRoot, folder), join(root, folder), { recursive: true })));
-  await cp(join(repositoryRoot, 'package.json'), join(root, 'package.json'));
-  await symlink(join(repositoryRoot, 'node_modules'), join(root, 'node_modules'));
-  const path = join(root, change.file);
-  await writeFile(path, changeText(await readFile(path, 'utf8'), change));
-  return { root, remove: () => rm(root, { recursive: true, force: true }) };
-}

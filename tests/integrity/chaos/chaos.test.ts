@@ -3,8 +3,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { defaultLocalDir } from '#infra/local/local-dir.ts';
+import { changeText, copyWithChanges } from '#tests/support/code-copy.ts';
 import { runAimedScenario } from './aimed-scenario.ts';
-import { changeText, codeChanges, copyWithChange } from './changed-code.ts';
+import { codeChanges } from './changed-code.ts';
 import { type ChaosStack, startChaosStack } from './chaos-stack.ts';
 import { checkKafkaAway, checkStoresAway } from './outages.ts';
 import { checkOverload } from './overload.ts';
@@ -49,7 +50,7 @@ describe('the suite notices broken code', () => {
     { change: codeChanges.lettersAfterCommit, fault: 'death after a commit', sign: /wrong dead letters/ },
   ] as const;
   test.each(cases)('$change.name', async ({ change, fault, sign }) => {
-    const copy = await copyWithChange(change);
+    const copy = await copyWithChanges([change]);
     try {
       const problems = await runAimedScenario(chaos, { faults: [fault], codeRoot: copy.root });
       expect(problems.join('\n')).toMatch(sign);
