@@ -1,9 +1,11 @@
-// What analysts do with the workloads' data: the example queries, and the limits of their role.
+// What analysts do with the workloads' data: the example queries, the dashboards, the views behind them, and the limits of their role.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Pool } from '#platform/postgres/pool.ts';
 import type { TestSystem } from '#tests/support/test-system.ts';
 import { startWithWorkloadData } from '#tests/support/workload-data.ts';
+import { testCards } from './metabase/cards.contract.ts';
+import { testViews } from './views.contract.ts';
 
 let run: TestSystem;
 let analyst: Pool;
@@ -38,6 +40,9 @@ describe('the example queries', () => {
     expect(empty.map(({ name }) => name).filter((name) => !maySayNothing.includes(name))).toEqual([]);
   });
 });
+
+testViews(() => analyst);
+testCards(() => analyst);
 
 describe('the role analyst', () => {
   const relations = (where: string) =>

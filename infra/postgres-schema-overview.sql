@@ -596,6 +596,8 @@ CREATE TABLE exp.experiment_results (
 
 -- exp.v_experiment_results: experiment_key, experiment_name, iteration, status, variant_name, experiment_id, variant_id, metric_name, recorded_at, roles, kind, scale, control_value, treatment_value, estimate, lower, upper, p_value, chance_to_win, guardrail, not_computable, decision, units, excluded_units, sample_ratio_p_value
 
+-- exp.v_variant_policy: experiment_id, experiment_key, experiment_name, iteration, status, unit_type, variant_id, variant_name, is_control, position, allocation, experiment_label, variant_label, policy_version_id, policy_version_name, mlflow_model_name, mlflow_model_version
+
 -- exp.v_event_policy: event_date, event_id, event_type, unit_type, unit_id, event_time, metrics, context, experiment_id, experiment_name, variant_id, variant_name, assignment_mismatch, policy_version_id, policy_name, policy_version, mlflow_model_name, mlflow_model_version
 
 -- exp.v_aggregate_policy: experiment_name, variant_name, metric_name, mean, bucket_start, granularity, count, sum, variance, min, max, experiment_key, iteration, experiment_id, variant_id, policy_version_id, policy_name, policy_version, mlflow_model_name, mlflow_model_version
