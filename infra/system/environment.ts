@@ -35,7 +35,7 @@ export function objectStoreEnvironment(endpoints: StackEndpoints): Environment {
 }
 
 /** Where MLflow is, when the stack runs with it. */
-const mlflowEnvironment = ({ mlflow }: StackEndpoints): Environment =>
+export const mlflowEnvironment = ({ mlflow }: StackEndpoints): Environment =>
   mlflow === undefined ? {} : { MLFLOW_URL: mlflow.url };
 
 /** Where services count rate limits together, when the stack runs with Redis. */
@@ -50,7 +50,6 @@ export function administratorEnvironment(endpoints: StackEndpoints, access: Loca
     POSTGRES_URL: endpoints.postgres.superuserUrl,
     POSTGRES_ROLE_PASSWORD: access.rolePassword,
     ERASURE_KEY: access.erasureKey,
-    ...(endpoints.mlflow === undefined ? {} : { MLFLOW_URL: endpoints.mlflow.url }),
     KAFKA_REPLICATION_FACTOR: '1',
     ...mlflowEnvironment(endpoints),
     LOG_LEVEL: 'warn',

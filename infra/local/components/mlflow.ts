@@ -4,6 +4,7 @@ import pg from 'pg';
 import { type ComponentContext, defineComponent, getPort } from '../component.ts';
 import { loopback } from '../ports.ts';
 import { ensurePythonEnvironment } from '../python-environment.ts';
+import { mlflowPackages } from '../python-packages.ts';
 import { objectStore } from './object-store.ts';
 import { ensureDatabase, superuserConnection } from './postgres.ts';
 
@@ -20,7 +21,7 @@ export const mlflow = defineComponent({
   graceSeconds: 20,
   healthDeadlineMs: 180_000,
   prepare: async (context) => {
-    const environment = await ensurePythonEnvironment('requirements-mlflow.txt', context.onProgress);
+    const environment = await ensurePythonEnvironment(mlflowPackages, context.onProgress);
     await ensureRole(context);
     await ensureDatabase(context, database, role);
     const bin = join(environment, 'bin');

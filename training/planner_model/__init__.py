@@ -1,0 +1,1 @@
+"""The planner's model: reading datasets, scoring candidates, fine-tuning, decoding plans."""

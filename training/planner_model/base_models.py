@@ -1,0 +1,123 @@
+"""Base models by name: short names of well-known ones, any hub id, a local folder, or `tiny`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+from planner_model.errors import TrainingError
+
+TINY = "tiny"
+SHORT_NAMES = {
+    "llama-3-8b": "meta-llama/Meta-Llama-3-8B",
+    "llama-3.1-8b": "meta-llama/Llama-3.1-8B",
+    "llama-3.2-1b": "meta-llama/Llama-3.2-1B",
+    "mistral-7b": "mistralai/Mistral-7B-v0.3",
+    "qwen2.5-7b": "Qwen/Qwen2.5-7B",
+    "qwen2.5-1.5b": "Qwen/Qwen2.5-1.5B",
+    "qwen2.5-0.5b": "Qwen/Qwen2.5-0.5B",
+}
+BYTES_PER_PARAMETER = {"4bit": 0.6, "bfloat16": 2.0, "float32": 4.0}
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the model runs, and the number format of its weights there."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def choose_device() -> Device:
+    """CUDA where there is one, with bf16 where it has it; else the CPU with 32 bits."""
+    if torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported()
+        return Device(torch.device("cuda"), torch.bfloat16 if has_bf16 else torch.float32)
+    return Device(torch.device("cpu"), torch.float32)
+
+
+def resolve_name(name: str) -> str:
+    """The hub id or folder that a name means."""
+    return SHORT_NAMES.get(name, name)
+
+
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer of a base model. Raises TrainingError when it cannot be had."""
+    try:
+        return AutoTokenizer.from_pretrained(source)
+    except Exception as error:  # the hub client has many kinds, and each becomes one sentence
+        raise _explain(source, error) from error
+
+
+def load_base_model(source: str, device: Device, *, four_bit: bool) -> Any:
+    """The weights of a base model on the device. Raises TrainingError when they are not there or do not fit."""
+    try:
+        config = AutoConfig.from_pretrained(source)
+    except Exception as error:
+        raise _explain(source, error) from error
+    _check_memory(source, config, device, four_bit=four_bit)
+    quantization = (
+        BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=device.dtype)
+        if four_bit
+        else None
+    )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=device.dtype, quantization_config=quantization, attn_implementation="sdpa"
+        )
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise TrainingError(f"there is too little memory for {source}: --qlora needs a quarter of it") from error
+    except Exception as error:
+        raise _explain(source, error) from error
+    return model if four_bit else model.to(device.device)
+
+
+def _parameter_count(config: Any) -> int:
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _check_memory(source: str, config: Any, device: Device, *, four_bit: bool) -> None:
+    kind = "4bit" if four_bit else str(device.dtype).removeprefix("torch.")
+    needed = _parameter_count(config) * BYTES_PER_PARAMETER[kind]
+    on_gpu = device.device.type == "cuda"
+    free = float(torch.cuda.mem_get_info()[0] if on_gpu else psutil.virtual_memory().available)
+    if needed > free:
+        gib = 1024**3
+        advice = "" if four_bit else "; --qlora needs a quarter of it"
+        raise TrainingError(
+            f"the weights of {source} need {needed / gib:.1f} GiB of memory and {free / gib:.1f} GiB are free{advice}"
+        )
+
+
+def _explain(source: str, error: Exception) -> TrainingError:
+    names = {type(cause).__name__ for cause in _causes(error)}
+    text = " ".join(str(cause) for cause in _causes(error))
+    if Path(source).is_dir():
+        return TrainingError(f"the folder {source} is no model that can be loaded: {_first_line(error)}")
+    if "GatedRepoError" in names or "gated repo" in text or "401" in text or "403" in text:
+        return TrainingError(
+            f"there is no access to {source}: accept its license on the hub and set HF_TOKEN, or give a local folder"
+        )
+    if "RepositoryNotFoundError" in names or "not a valid model identifier" in text or "404" in text:
+        return TrainingError(f"the hub has no model {source}, and there is no folder of that name")
+    return TrainingError(
+        f"the weights of {source} are not on this machine and cannot be downloaded: "
+        "give a local folder, or use --model=tiny"
+    )
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
