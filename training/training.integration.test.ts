@@ -1,6 +1,6 @@
 // The training code as part of npm test: it installs its own environment, then strict types, unit tests, and whole runs on real MLflow.
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ensurePythonEnvironment } from '#infra/local/python-environment.ts';
 import { trainingPackages } from '#infra/local/python-packages.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => mlflow?.stop());
 
 async function run(program: string, args: readonly string[]): Promise<{ exitCode: number | null; output: string }> {
-  const child = spawn(join(bin, program), args, {
+  const child = spawn(resolve(bin, program), args, {
     cwd: import.meta.dirname,
     // One thread: many times faster for small models on a busy machine.
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '/', OMP_NUM_THREADS: '1', MLFLOW_URL: mlflow.url },
@@ -32,6 +32,16 @@ async function run(program: string, args: readonly string[]): Promise<{ exitCode
   const exitCode = await new Promise<number | null>((resolve) => child.on('close', resolve));
   return { exitCode, output };
 }
+
+test('npm run train finds its environment and says in one sentence what is wrong', {
+  timeout: checkTimeoutMs,
+}, async () => {
+  const train = join(import.meta.dirname, '..', 'infra', 'system', 'train.ts');
+  expect(await run(process.execPath, [train, '--dataset', 'nothing'])).toEqual({
+    exitCode: 1,
+    output: 'train_planner: nothing is no folder, no s3:// address and no dataset version (64 hex digits)\n',
+  });
+});
 
 test.each([
   ['has strict types', 'mypy', ['--no-incremental', '--cache-dir=/dev/null']],

@@ -117,7 +117,10 @@ Change = Callable[[TrainingOptions, Path], TrainingOptions]
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda o, p: replace(o, mlflow_url="http://127.0.0.1:9"), "MLflow at http://127.0.0.1:9 cannot be used"),
+        (
+            lambda o, p: replace(o, mlflow_url="http://127.0.0.1:9"),
+            "MLflow at http://127.0.0.1:9 cannot be used: it does not answer$",
+        ),
         (lambda o, p: replace(o, dataset=str(write_dataset(p / "old", schema_version=1))), "has schema version 1"),
         (lambda o, p: replace(o, dataset=str(write_dataset(p / "none", training=0))), "nothing to learn from"),
         (lambda o, p: replace(o, model=str(p)), "is no model that can be loaded"),

@@ -50,7 +50,11 @@ def parse_options(arguments: Sequence[str]) -> TrainingOptions:
     """Parses the command line; a wrong one ends the process with code 2 and says what was expected."""
     count = _number(int, least=1, most=100_000)
     none_or_more = _number(int, least=0, most=100_000)
-    parser = argparse.ArgumentParser(prog="train_planner.py", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="train_planner.py",
+        description="Fine-tunes the planner's model on a dataset and registers it in MLflow.",
+        allow_abbrev=False,
+    )
     add = parser.add_argument
     add("--dataset", required=True, help="a folder, an s3:// address, or a dataset version (64 hex digits)")
     add("--model", default="tiny", help="tiny, a short name such as llama-3-8b, a hub id, or a folder (default: tiny)")

@@ -8,7 +8,9 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # MLflow's own client would wait for minutes.
@@ -24,6 +26,8 @@ def silence() -> None:
     warnings.filterwarnings("ignore")
     for name in ("mlflow", "transformers", "bitsandbytes", "torch", "peft", "huggingface_hub", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # torch sets the level of its own logger when it is imported, but not of those below: this one misses triton on every CPU.
+    logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

@@ -30,7 +30,9 @@ class Tracking:
 
     def _failed(self, what: str, error: MlflowException) -> TrainingError:
         first_line = str(error).strip().splitlines()[0][:200]
-        return TrainingError(f"MLflow at {self.url} {what}: {first_line}")
+        # Thrown after all tries with everything that the HTTP library knows.
+        cause = "it does not answer" if "HTTPConnectionPool" in first_line else first_line
+        return TrainingError(f"MLflow at {self.url} {what}: {cause}")
 
     def ensure_experiment(self, name: str) -> str:
         """The id of the experiment, made when absent. Fails within seconds when the server is away."""
