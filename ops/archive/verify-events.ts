@@ -36,6 +36,8 @@ async function loadStored(cluster: ArchiveCluster, { connection, folder }: Scrat
       ),
     );
     await pipeline(stream, createWriteStream(path));
+    // node-postgres ends its watch over an answer in this callback, which a COPY out never calls: the watch would keep the process.
+    (stream as { callback?: () => void }).callback?.();
   } finally {
     client.release();
   }
