@@ -66,8 +66,9 @@ export function createErasedUnitLookup(key: string): ErasedUnitLookup {
 }
 
 /** A dead letter of an erased unit keeps its position and its reason, and nothing of the record. */
-function withoutContent(rejected: RejectedRecord): RejectedRecord {
-  return { ...rejected, record: { ...rejected.record, key: null, value: null, headers: {} } };
+function withoutContent({ record, rejection }: RejectedRecord): RejectedRecord {
+  const { topic, partition, offset, timestampMs } = record;
+  return { record: { topic, partition, offset, timestampMs, key: null, value: null, headers: {} }, rejection };
 }
 
 /**

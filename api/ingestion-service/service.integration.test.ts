@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { partitionOfKey } from '#platform/kafka/kafkajs-consumer.ts';
+import { partitionOfKey } from '#platform/kafka/key-partitioner.ts';
 import { type CuttableLink, createCuttableLink } from '#producers/event-producer/cuttable-link.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 import { topics as catalogue } from '#schemas/topics.ts';

@@ -14,7 +14,7 @@ import { createPostgresPool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import { followDefinitionTopic } from '#producers/definition-store/definition-topic.ts';
-import { createEventProducer } from '#producers/event-producer/event-producer.ts';
+import { createEventProducer, type EventProducer } from '#producers/event-producer/event-producer.ts';
 import { inNamespace, topics } from '#schemas/topics.ts';
 
 export type IngestionServiceSettings = SettingsOf<(typeof ingestionServiceConfig)['shape']>;
@@ -30,6 +30,8 @@ export async function startService(options: {
   resources: AsyncDisposableStack;
   /** A client to use instead of one made from the settings, such as one whose network fails on purpose. */
   kafka?: Kafka;
+  /** A producer to use instead of one on Kafka. */
+  producer?: EventProducer;
 }): Promise<FastifyInstance> {
   const { config, log, metrics, resources } = options;
   const pool = createPostgresPool({
@@ -58,19 +60,20 @@ export async function startService(options: {
     }),
   );
   const producer = resources.use(
-    await createEventProducer({
-      kafka,
-      registry,
-      namespace: config.kafka.namespace,
-      eventTime: config.eventTime,
-      limits: {
-        maxQueuedRecords: config.limits.maxQueuedRecords,
-        maxQueuedBytes: config.limits.maxQueuedBytes,
-        deliveryTimeoutMs: config.deliveryTimeoutMs,
-      },
-      log,
-      metrics,
-    }),
+    options.producer ??
+      (await createEventProducer({
+        kafka,
+        registry,
+        namespace: config.kafka.namespace,
+        eventTime: config.eventTime,
+        limits: {
+          maxQueuedRecords: config.limits.maxQueuedRecords,
+          maxQueuedBytes: config.limits.maxQueuedBytes,
+          deliveryTimeoutMs: config.deliveryTimeoutMs,
+        },
+        log,
+        metrics,
+      })),
   );
   const { maxBodyBytes, maxEvents, maxInFlightRequests, maxInFlightBytes, callerSharePercent } = config.limits;
   const admission = createAdmission({

@@ -9,12 +9,12 @@ import { topics, valueSubject } from '#schemas/topics.ts';
 import type { BenchStack } from './bench-stack.ts';
 
 /** Encodes events under the registered schema id. */
-export async function createEventEncoder({ stack }: BenchStack): Promise<(event: EventRecord) => OutgoingRecord> {
+export async function createEventEncoder(bench: BenchStack): Promise<(event: EventRecord) => OutgoingRecord> {
   const schema = loadRecordSchema(topics.events.valueSchema);
-  const registry = createSchemaRegistry({ url: stack.endpoints.schemaRegistry.url });
+  const registry = createSchemaRegistry({ url: bench.endpoints.schemaRegistry.url });
   const encode = createAvroEncoder<EventRecord>({
     schema,
-    schemaId: await registry.idOf(valueSubject(topics.events.name), schema),
+    schemaId: await registry.idOf(valueSubject(bench.eventsTopic), schema),
   });
   return (event) => ({ key: eventKeyOf(event), value: encode(event) });
 }
@@ -41,7 +41,7 @@ export async function fillTopic(
     waitingBytes = 0;
     // The next records are encoded while these are on their way.
     await sending;
-    sending = producer.send(topics.events.name, records);
+    sending = producer.send(bench.eventsTopic, records);
   };
   try {
     for (const event of events) {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCatalogueFromSource } from '#domain/planning/catalogue.ts';
 import { repositoryRoot } from '#infra/local/local-dir.ts';
+import type { Pool } from '#platform/postgres/pool.ts';
 import { simulateTraffic } from '#producers/planner-traffic/simulate-traffic.ts';
 import { simulateWorld } from '#producers/planner-traffic/world.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
@@ -15,6 +16,8 @@ export const benchExperiment = {
     { id: '7e0c7d1c-93ab-5b55-8e0e-3b9f64f6d202', name: 'candidate' },
   ],
 } as const;
+
+export const benchUnitType = 'household';
 
 export type WorkloadOptions = {
   readonly count: number;
@@ -68,10 +71,29 @@ function createPlanTemplates(): PlanTemplate[] {
   return templates;
 }
 
+function drawUnits({ units, seed }: WorkloadOptions): { random: Random; unitIds: string[] } {
+  const random = createRandom(seed ?? 7);
+  return { random, unitIds: Array.from({ length: units }, () => drawUuid(random)) };
+}
+
+const variantOf = (unit: number) => benchExperiment.variants[unit % 2]!;
+
+/** Stores the assignment of every unit that the events of these options are about, as the assignment service would have done. */
+export async function storeAssignments(pool: Pool, options: WorkloadOptions): Promise<void> {
+  const { unitIds } = drawUnits(options);
+  await pool.query(
+    `INSERT INTO exp.assignments (experiment_id, unit_id, unit_type, variant_id, hash_bucket, experiment_version, probability,
+       enrolment_share, source)
+     SELECT $1, unit_id, $2, variant_id, 1, 1, 0.5, 1, 'imported' FROM unnest($3::text[], $4::uuid[]) AS u (unit_id, variant_id)
+     ON CONFLICT DO NOTHING`,
+    [benchExperiment.id, benchUnitType, unitIds, unitIds.map((_, unit) => variantOf(unit).id)],
+  );
+  await pool.query('VACUUM ANALYZE exp.assignments');
+}
+
 /** The same options give the same events with the same ids, one by one, so that any number fits into memory. */
 export function* createEvents(options: WorkloadOptions): Generator<EventRecord> {
-  const random = createRandom(options.seed ?? 7);
-  const unitIds = Array.from({ length: options.units }, () => drawUuid(random));
+  const { random, unitIds } = drawUnits(options);
   const exposed = new Uint8Array(options.units);
   const planStep = options.plansPerThousand === undefined ? 0 : Math.round(1_000 / options.plansPerThousand);
   const templates = planStep === 0 ? [] : createPlanTemplates();
@@ -84,15 +106,13 @@ export function* createEvents(options: WorkloadOptions): Generator<EventRecord> 
     const unitId = unitIds[unit]!;
     const base = {
       event_id: drawUuid(random),
-      unit_type: 'household',
+      unit_type: benchUnitType,
       context: { country: 'NL', position: 3, returning: random() < 0.5 },
       event_time: eventTime,
       ingest_time: eventTime + 40,
       producer: 'bench',
     };
-    const variant = (of: number) => [
-      { experiment_id: benchExperiment.id, variant_id: benchExperiment.variants[of % 2]!.id },
-    ];
+    const variant = (of: number) => [{ experiment_id: benchExperiment.id, variant_id: variantOf(of).id }];
     if (planStep > 0 && serial % planStep === 0) {
       if (openPlan === undefined) {
         const template = templates[plans % templates.length]!;

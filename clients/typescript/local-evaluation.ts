@@ -35,11 +35,13 @@ export function createLocalEvaluation({ stickyStore, nowMs, onError }: Settings)
     }
   };
   const findRemembered = ({ definition }: CompiledExperiment, unitId: string): StoredAssignment | null => {
-    const { v, b, s, r } =
-      tryStore(() => JSON.parse(stickyStore.get(`${definition.experimentId}:${unitId}`) ?? '{}')) ??
-      ({} as Partial<RememberedAssignment>);
+    const remembered = tryStore(() => {
+      const text = stickyStore.get(`${definition.experimentId}:${unitId}`);
+      return text ? (JSON.parse(text) as RememberedAssignment) : undefined;
+    });
     // What was decided here counts for nothing once stored rows may differ from the hash.
-    if (!v || (definition.storeRequired && !r)) return null;
+    if (!remembered?.v || (definition.storeRequired && !remembered.r)) return null;
+    const { v, b, s } = remembered;
     // Delivery does not look at the propensities, which are with the stored row.
     return { variantId: v as VariantId, bucket: b, source: s as AssignmentSource, probability: 0, enrolmentShare: 0 };
   };

@@ -4,11 +4,19 @@
 // order of the arrays, which is the same in every member: two members that share keys wait for each other, never in a circle.
 // The isolation level must be READ COMMITTED: a statement must see what was committed while the one before it waited.
 import { FatalError, RetryableError } from '#platform/errors.ts';
-import { isMissingPartition } from '#platform/postgres/missing-partition.ts';
+import {
+  dateArray,
+  float8Array,
+  int4Array,
+  int8Array,
+  textArray,
+  timestampArray,
+  uuidArray,
+} from '#platform/postgres/binary-arrays.ts';
 import type { PoolClient } from '#platform/postgres/pool.ts';
+import { isMissingPartition, isUniqueViolation } from '#platform/postgres/sql-state.ts';
 import type { Arm } from './aggregate-rows.ts';
 import type { AggregateStore } from './aggregate-store.ts';
-import { dateArray, float8Array, int4Array, int8Array, textArray, timestampArray, uuidArray } from './binary-arrays.ts';
 
 /** Repeated ids and names travel once; rows carry their position, counted from one as Postgres does. */
 function createDictionary<T>() {
@@ -160,13 +168,9 @@ async function run<Row extends unknown[]>(
   return result.rows;
 }
 
-const uniqueViolation = '23505';
-
 /** A whole number of ms: date_part gives seconds, which binary fractions do not hold exactly. */
 const toMs = (value: number | null): number | undefined =>
   value === null || value === Number.POSITIVE_INFINITY ? undefined : Math.round(value);
-
-const isSqlState = (error: unknown, state: string): boolean => (error as { code?: unknown }).code === state;
 
 export function createAggregateStore(options: { consumerGroup: string }): AggregateStore {
   /** Whether the last batch held events that were claimed before: they come in runs, when a producer or a member starts again. */
@@ -185,7 +189,7 @@ export function createAggregateStore(options: { consumerGroup: string }): Aggreg
         await tx.query('RELEASE SAVEPOINT before_claims');
         return new Set();
       } catch (error) {
-        if (!isSqlState(error, uniqueViolation)) throw error;
+        if (!isUniqueViolation(error)) throw error;
         await tx.query('ROLLBACK TO SAVEPOINT before_claims');
       }
     }

@@ -6,7 +6,6 @@
 import {
   type Arm,
   addToTally,
-  compareArms,
   compareText,
   emptyTally,
   getOrCreate,
@@ -31,42 +30,57 @@ export function isSettledBy(bound: ExposureBound, unit: UnitInArm): boolean {
 /** Values whose waiting ended: removed from exp.unit_pending_metrics, now to be counted. */
 export type ReleasedRow = Tally & { readonly arm: Arm; readonly unitId: string; readonly metricName: string };
 
-/** Splits the values of units by their first exposure into rows to add to unit_metrics and rows that must wait. */
+/**
+ * Splits the values of units by their first exposure into rows to add to unit_metrics and rows that must wait. Released values
+ * belong to units of the list. Rows keep the order of the units, and are sorted by metric within a unit.
+ */
 export function splitByExposure(
   units: Iterable<{ unit: UnitInArm; firstExposedAtMs: ExposureBound }>,
   released: readonly ReleasedRow[],
 ): { counted: UnitMetricRow[]; pending: PendingRow[] } {
-  const slices = new Map<Arm, Map<string, Map<string, UnitMetricRow>>>();
+  const counted: UnitMetricRow[] = [];
   const pending: PendingRow[] = [];
-  const rowOf = (arm: Arm, metricName: string, unitId: string): UnitMetricRow => {
-    const metrics = getOrCreate(slices, arm, () => new Map<string, Map<string, UnitMetricRow>>());
-    const rows = getOrCreate(metrics, metricName, () => new Map<string, UnitMetricRow>());
-    return getOrCreate(rows, unitId, () => ({ arm, unitId, metricName, ...emptyTally() }));
-  };
-
+  const releasedByArm = new Map<Arm, Map<string, ReleasedRow[]>>();
+  for (const row of released) {
+    const byUnit = getOrCreate(releasedByArm, row.arm, () => new Map<string, ReleasedRow[]>());
+    getOrCreate(byUnit, row.unitId, () => []).push(row);
+  }
   for (const { unit, firstExposedAtMs } of units) {
+    const { arm, unitId } = unit;
+    const firstRow = counted.length;
+    // A unit has few metrics: looking through its rows costs less than a key for each.
+    const rowOf = (metricName: string): UnitMetricRow => {
+      for (let index = firstRow; index < counted.length; index += 1) {
+        const row = counted[index]!;
+        if (row.metricName === metricName) return row;
+      }
+      const row: UnitMetricRow = { arm, unitId, metricName, ...emptyTally() };
+      counted.push(row);
+      return row;
+    };
     for (const value of unit.values) {
       if (firstExposedAtMs !== undefined && value.eventTimeMs >= firstExposedAtMs) {
-        addToTally(rowOf(unit.arm, value.metricName, unit.unitId), value.value);
-      } else pending.push({ arm: unit.arm, unitId: unit.unitId, ...value });
+        addToTally(rowOf(value.metricName), value.value);
+      } else pending.push({ arm, unitId, ...value });
     }
-  }
-  for (const { arm, unitId, metricName, count, sum, min, max } of released) {
-    const row = rowOf(arm, metricName, unitId);
-    row.count += count;
-    row.sum += sum;
-    row.min = Math.min(row.min, min);
-    row.max = Math.max(row.max, max);
-  }
-
-  const counted: UnitMetricRow[] = [];
-  for (const [, metrics] of [...slices].sort(([a], [b]) => compareArms(a, b))) {
-    for (const [, rows] of [...metrics].sort(([a], [b]) => compareText(a, b))) {
-      const ordered = [...rows.values()];
-      // Units come in order; only released rows of other units disturb it.
-      if (released.length > 0) ordered.sort((a, b) => compareText(a.unitId, b.unitId));
-      for (const row of ordered) counted.push(row);
+    for (const { metricName, count, sum, min, max } of releasedByArm.get(arm)?.get(unitId) ?? []) {
+      const row = rowOf(metricName);
+      row.count += count;
+      row.sum += sum;
+      row.min = Math.min(row.min, min);
+      row.max = Math.max(row.max, max);
     }
+    if (counted.length - firstRow > 1) sortFrom(counted, firstRow);
   }
   return { counted, pending };
+}
+
+/** Sorts the rows of one unit, which are the last ones, by metric; most events name their metrics in order. */
+function sortFrom(rows: UnitMetricRow[], first: number): void {
+  for (let index = first + 1; index < rows.length; index += 1) {
+    if (rows[index - 1]!.metricName <= rows[index]!.metricName) continue;
+    const sorted = rows.splice(first).sort((a, b) => compareText(a.metricName, b.metricName));
+    for (const row of sorted) rows.push(row);
+    return;
+  }
 }

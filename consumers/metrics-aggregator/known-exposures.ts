@@ -1,4 +1,5 @@
-// A bounded memory of committed first exposures, so that returning units cost no query.
+// A bounded memory of committed first exposures.
+import { createUnitMemory } from '#consumers/unit-memory.ts';
 import type { Arm } from './aggregate-rows.ts';
 
 export type KnownExposures = {
@@ -9,44 +10,25 @@ export type KnownExposures = {
   forgetAll(): void;
 };
 
-/**
- * Holds at least the `capacity` units used last, and at most twice as many: when the younger half is full the older half is
- * forgotten. Cheaper than a list in order of use, and a unit that is forgotten is only read again.
- */
+/** Holds at least the `capacity` units used last, and at most twice as many. */
 export function createKnownExposures(capacity: number): KnownExposures {
-  let younger = new Map<string, Map<string, number>>();
-  let older = new Map<string, Map<string, number>>();
-  let youngerCount = 0;
-
-  const keep = (key: string, unitId: string, firstExposedAtMs: number): void => {
-    let units = younger.get(key);
-    if (units === undefined) {
-      units = new Map();
-      younger.set(key, units);
+  const memory = createUnitMemory<number>(capacity);
+  // Flattened when it is first used as a key; an arm object is shared by all units of a batch.
+  const keys = new WeakMap<Arm, string>();
+  const keyOf = (arm: Arm): string => {
+    let key = keys.get(arm);
+    if (key === undefined) {
+      key = arm.experimentId + arm.variantId;
+      keys.set(arm, key);
     }
-    if (!units.has(unitId)) youngerCount += 1;
-    units.set(unitId, firstExposedAtMs);
-    if (youngerCount < capacity) return;
-    older = younger;
-    younger = new Map();
-    youngerCount = 0;
+    return key;
   };
-
-  const keyOf = (arm: Arm): string => arm.experimentId + arm.variantId;
-
   return {
-    find: (arm, unitId) => {
-      const key = keyOf(arm);
-      const recent = younger.get(key)?.get(unitId);
-      if (recent !== undefined) return recent;
-      const earlier = older.get(key)?.get(unitId);
-      if (earlier !== undefined) keep(key, unitId, earlier);
-      return earlier;
-    },
+    find: (arm, unitId) => memory.find(keyOf(arm), unitId),
     remember: (arm, unitId, firstExposedAtMs) => {
       const key = keyOf(arm);
-      const known = younger.get(key)?.get(unitId) ?? older.get(key)?.get(unitId);
-      keep(key, unitId, known === undefined ? firstExposedAtMs : Math.min(known, firstExposedAtMs));
+      const known = memory.find(key, unitId);
+      if (known === undefined || firstExposedAtMs < known) memory.keep(key, unitId, firstExposedAtMs);
     },
     forgetAll: () => {
       younger = new Map();

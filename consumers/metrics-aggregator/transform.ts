@@ -40,21 +40,29 @@ export function identityOf(event: EventRecord): string {
 
 /** The events whose identity did not occur earlier in the list. */
 export function withoutRepeats(events: readonly EventRecord[]): EventRecord[] {
-  const seen = new Set<string>();
+  const seenByDay = new Map<number, Set<string>>();
   return events.filter((event) => {
+    const seen = getOrCreate(seenByDay, windowStartOf(event.event_time, 'day'), () => new Set());
     const before = seen.size;
-    return seen.add(identityOf(event)).size > before;
+    return seen.add(event.event_id).size > before;
   });
 }
 
 /** Values of one metric in one hour, while the batch is read. */
 type HourState = Tally & { mean: number; m2: number; readonly bins: Map<number, number> };
-type MetricState = { readonly metricName: string; readonly hours: Map<number, HourState> };
+/** Names of metrics are compared as objects of the batch: every event brings texts of its own. */
+type Metric = { readonly metricName: string };
+type MetricState = { readonly metric: Metric; readonly hours: Map<number, HourState> };
 type ArmState = {
   readonly arm: Arm;
   readonly isImplicit: boolean;
-  readonly metrics: Map<string, MetricState>;
-  readonly units: Map<string, UnitInArm>;
+  readonly metrics: Map<Metric, MetricState>;
+  readonly units: UnitInArm[];
+};
+type UnitState = {
+  readonly unitId: string;
+  readonly days: (UnitDailyRow & { readonly metric: Metric })[];
+  readonly arms: { readonly armState: ArmState; readonly unit: UnitInArm }[];
 };
 
 const emptyHour = (): HourState => ({ ...emptyTally(), mean: 0, m2: 0, bins: new Map() });
@@ -81,81 +89,106 @@ function mergeIntoDay(day: HourState, hour: HourState): void {
   for (const [bin, binCount] of hour.bins) day.bins.set(bin, (day.bins.get(bin) ?? 0) + binCount);
 }
 
+/** A unit has few rows in a batch: looking through them costs less than a key for each. */
+function dayRowOf(unit: UnitState, unitType: string, dayStartMs: number, metric: Metric): UnitDailyRow {
+  for (const row of unit.days) {
+    if (row.metric === metric && row.dayStartMs === dayStartMs && row.unitType === unitType) return row;
+  }
+  const row = { metric, unitType, unitId: unit.unitId, metricName: metric.metricName, dayStartMs, ...emptyTally() };
+  unit.days.push(row);
+  return row;
+}
+
+function unitInArmOf(unit: UnitState, armState: ArmState): UnitInArm {
+  for (const entry of unit.arms) if (entry.armState === armState) return entry.unit;
+  const { arm } = armState;
+  const unitInArm: UnitInArm = { arm, unitId: unit.unitId, exposedAtMs: Number.POSITIVE_INFINITY, values: [] };
+  unit.arms.push({ armState, unit: unitInArm });
+  return unitInArm;
+}
+
 /**
- * Aggregates events that were accepted (claimed, no repeats). The order of the events does not matter: rows come sorted.
+ * Aggregates events that were accepted (claimed, no repeats). The order of the events does not matter: rows come sorted, those of
+ * units by unit first, as the indexes of their tables are.
  * `isImplicit` says whether every event that names the experiment is an exposure.
  */
 export function aggregateEvents(
   events: readonly EventRecord[],
   isImplicit: (experimentId: string) => boolean,
 ): BatchAggregates {
-  // Read in unit order, every map below fills in the order in which its rows must be written.
-  const inUnitOrder = [...events].sort((a, b) => compareText(a.unit_id, b.unit_id));
-  const armsByExperiment = new Map<string, Map<string, ArmState>>();
-  const unitDays = new Map<string, Map<number, Map<string, Map<string, UnitDailyRow>>>>();
+  const metrics = new Map<string, Metric>();
+  const arms = new Map<string, Map<string, ArmState>>();
+  const unitsInOrder: UnitState[] = [];
+  const armStateOf = (arm: Arm): ArmState => ({
+    arm,
+    isImplicit: isImplicit(arm.experimentId),
+    metrics: new Map(),
+    units: [],
+  });
 
+  // In unit order, so that the rows of a unit are at hand and come out sorted.
+  const inUnitOrder = [...events].sort((a, b) => compareText(a.unit_id, b.unit_id));
+  let unit: UnitState = { unitId: '', days: [], arms: [] };
   for (const event of inUnitOrder) {
     const timeMs = event.event_time;
     const hourStartMs = windowStartOf(timeMs, 'hour');
     const dayStartMs = windowStartOf(timeMs, 'day');
     const isExposure = eventTypes[event.event_type]?.isExposure === true;
-    const metricNames = Object.keys(event.metrics);
-
-    if (metricNames.length > 0) {
-      const days = getOrCreate(unitDays, event.unit_type, () => new Map());
-      const metricsOfDay = getOrCreate(days, dayStartMs, () => new Map());
-      for (const metricName of metricNames) {
-        const units = getOrCreate(metricsOfDay, metricName, () => new Map());
-        const row = getOrCreate(units, event.unit_id, () => ({
-          unitType: event.unit_type,
-          unitId: event.unit_id,
-          metricName,
-          dayStartMs,
-          ...emptyTally(),
-        }));
-        addToTally(row, event.metrics[metricName]!);
-      }
+    if (event.unit_id !== unit.unitId) {
+      unit = { unitId: event.unit_id, days: [], arms: [] };
+      unitsInOrder.push(unit);
     }
-
-    for (const ref of event.experiments) {
-      const variants = getOrCreate(armsByExperiment, ref.experiment_id, () => new Map());
-      const armState = getOrCreate(variants, ref.variant_id, () => ({
-        arm: { experimentId: ref.experiment_id, variantId: ref.variant_id },
-        isImplicit: isImplicit(ref.experiment_id),
-        metrics: new Map(),
-        units: new Map(),
-      }));
-      const unit = getOrCreate<string, UnitInArm>(armState.units, event.unit_id, () => ({
-        arm: armState.arm,
-        unitId: event.unit_id,
-        exposedAtMs: Number.POSITIVE_INFINITY,
-        values: [],
-      }));
-      if ((isExposure || armState.isImplicit) && timeMs < unit.exposedAtMs) unit.exposedAtMs = timeMs;
-      for (const metricName of metricNames) {
-        const value = event.metrics[metricName]!;
-        const metric = getOrCreate(armState.metrics, metricName, () => ({ metricName, hours: new Map() }));
-        addToHour(getOrCreate(metric.hours, hourStartMs, emptyHour), value, binOf(value));
-        unit.values.push({ eventId: event.event_id, eventTimeMs: timeMs, metricName, value });
+    const named: Metric[] = [];
+    const values: number[] = [];
+    for (const metricName in event.metrics) {
+      const metric = getOrCreate(metrics, metricName, () => ({ metricName }));
+      const value = event.metrics[metricName]!;
+      named.push(metric);
+      values.push(value);
+      addToTally(dayRowOf(unit, event.unit_type, dayStartMs, metric), value);
+    }
+    for (const { experiment_id: experimentId, variant_id: variantId } of event.experiments) {
+      const variants = getOrCreate(arms, experimentId, () => new Map<string, ArmState>());
+      const armState = getOrCreate(variants, variantId, () => armStateOf({ experimentId, variantId }));
+      const unitInArm = unitInArmOf(unit, armState);
+      if ((isExposure || armState.isImplicit) && timeMs < unitInArm.exposedAtMs) unitInArm.exposedAtMs = timeMs;
+      for (let index = 0; index < named.length; index += 1) {
+        const metric = named[index]!;
+        const value = values[index]!;
+        const { hours } = getOrCreate(armState.metrics, metric, () => ({ metric, hours: new Map() }));
+        addToHour(getOrCreate(hours, hourStartMs, emptyHour), value, binOf(value));
+        unitInArm.values.push({
+          eventId: event.event_id,
+          eventTimeMs: timeMs,
+          metricName: metric.metricName,
+          value,
+        });
       }
     }
   }
 
-  const arms = [...armsByExperiment.values()]
+  const armsInOrder = [...arms.values()]
     .flatMap((variants) => [...variants.values()])
     .sort((a, b) => compareArms(a.arm, b.arm));
-  return {
-    ...windowRowsOf(arms),
-    unitDays: unitDayRowsOf(unitDays),
-    unitsInArms: arms.flatMap(({ units }) => [...units.values()]),
-  };
+  const unitDays: UnitDailyRow[] = [];
+  for (const { days, arms: armsOfUnit } of unitsInOrder) {
+    if (days.length > 1) days.sort(compareDays);
+    for (const row of days) unitDays.push(row);
+    for (const entry of armsOfUnit) entry.armState.units.push(entry.unit);
+  }
+  return { ...windowRowsOf(armsInOrder), unitDays, unitsInArms: armsInOrder.flatMap((armState) => armState.units) };
+}
+
+function compareDays(a: UnitDailyRow, b: UnitDailyRow): number {
+  return compareText(a.unitType, b.unitType) || compareText(a.metricName, b.metricName) || a.dayStartMs - b.dayStartMs;
 }
 
 function windowRowsOf(arms: readonly ArmState[]): { windows: WindowRow[]; bins: BinRow[] } {
   const windows: WindowRow[] = [];
   const bins: BinRow[] = [];
   for (const { arm, metrics } of arms) {
-    for (const { metricName, hours } of [...metrics.values()].sort((a, b) => compareText(a.metricName, b.metricName))) {
+    const inOrder = [...metrics.values()].sort((a, b) => compareText(a.metric.metricName, b.metric.metricName));
+    for (const { metric, hours } of inOrder) {
       const days = new Map<number, HourState>();
       for (const [hourStartMs, hour] of hours) {
         mergeIntoDay(getOrCreate(days, windowStartOf(hourStartMs, 'day'), emptyHour), hour);
@@ -165,7 +198,7 @@ function windowRowsOf(arms: readonly ArmState[]): { windows: WindowRow[]; bins: 
         ['hour', hours],
       ] as const) {
         for (const [windowStartMs, { bins: binCounts, ...moments }] of [...states].sort(([a], [b]) => a - b)) {
-          const key = { arm, metricName, granularity, windowStartMs };
+          const key = { arm, metricName: metric.metricName, granularity, windowStartMs };
           windows.push({ ...key, ...moments });
           for (const [bin, count] of [...binCounts].sort(([a], [b]) => a - b)) bins.push({ ...key, bin, count });
         }
@@ -173,19 +206,4 @@ function windowRowsOf(arms: readonly ArmState[]): { windows: WindowRow[]; bins: 
     }
   }
   return { windows, bins };
-}
-
-function unitDayRowsOf(
-  unitDays: ReadonlyMap<string, ReadonlyMap<number, ReadonlyMap<string, ReadonlyMap<string, UnitDailyRow>>>>,
-): UnitDailyRow[] {
-  const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => compareText(a, b);
-  const rows: UnitDailyRow[] = [];
-  for (const [, days] of [...unitDays].sort(byName)) {
-    for (const [, metrics] of [...days].sort(([a], [b]) => a - b)) {
-      for (const [, units] of [...metrics].sort(byName)) {
-        for (const row of units.values()) rows.push(row);
-      }
-    }
-  }
-  return rows;
 }

@@ -1,5 +1,7 @@
 // Finds events whose variant contradicts the stored assignment, with a bounded cache: assignments never change.
+import { createUnitMemory } from '#consumers/unit-memory.ts';
 import type { DecodedRecord } from '#platform/kafka/record.ts';
+import { textArray, uuidArray } from '#platform/postgres/binary-arrays.ts';
 import type { PoolClient } from '#platform/postgres/pool.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 
@@ -8,49 +10,64 @@ export type AssignmentLookup = {
   findMismatches(tx: PoolClient, records: readonly DecodedRecord<EventRecord>[]): Promise<Map<bigint, string[]>>;
 };
 
-const maxCached = 50_000;
+const cachedUnits = 25_000;
+
+/** Stored variants by experiment and unit. */
+type Variants = Map<string, Map<string, string>>;
+
+async function readVariants(tx: PoolClient, unitsOf: ReadonlyMap<string, ReadonlySet<string>>): Promise<Variants> {
+  const asked = [...unitsOf];
+  const { rows } = await tx.query<[string, string, string]>({
+    name: 'stored-variants',
+    text: `SELECT a.experiment_id, a.unit_id, a.variant_id
+      FROM unnest($1::uuid[], $2::text[]) AS asked (experiment_id, unit_id)
+      JOIN exp.assignments a USING (experiment_id, unit_id)`,
+    values: [
+      uuidArray(asked.flatMap(([experimentId, units]) => new Array<string>(units.size).fill(experimentId))),
+      textArray(asked.flatMap(([, units]) => [...units])),
+    ],
+    rowMode: 'array',
+  });
+  const found: Variants = new Map(asked.map(([experimentId]) => [experimentId, new Map()]));
+  for (const [experimentId, unitId, variantId] of rows) found.get(experimentId)!.set(unitId, variantId);
+  return found;
+}
 
 /** Units without a stored assignment are never a mismatch, and are asked for again the next time. */
 export function createAssignmentLookup(): AssignmentLookup {
-  // Insertion order makes the map a first-in first-out cache.
-  const variantByKey = new Map<string, string>();
-
+  const known = createUnitMemory<string>(cachedUnits);
   return {
     findMismatches: async (tx, records) => {
-      const experimentIds: string[] = [];
-      const unitIds: string[] = [];
-      const asked = new Set<string>();
-      for (const { value } of records) {
-        for (const { experiment_id } of value.experiments) {
-          const key = `${experiment_id}:${value.unit_id}`;
-          if (variantByKey.has(key) || asked.has(key)) continue;
-          asked.add(key);
-          experimentIds.push(experiment_id);
-          unitIds.push(value.unit_id);
-        }
-      }
-      if (asked.size > 0) {
-        const found = await tx.query<{ experiment_id: string; unit_id: string; variant_id: string }>(
-          `SELECT a.experiment_id, a.unit_id, a.variant_id
-           FROM unnest($1::uuid[], $2::text[]) AS asked (experiment_id, unit_id)
-           JOIN exp.assignments a USING (experiment_id, unit_id)`,
-          [experimentIds, unitIds],
-        );
-        for (const row of found.rows) variantByKey.set(`${row.experiment_id}:${row.unit_id}`, row.variant_id);
-      }
       const mismatches = new Map<bigint, string[]>();
+      const judge = (offset: bigint, experimentId: string, named: string, stored: string | undefined): void => {
+        if (stored === undefined || stored === named) return;
+        const earlier = mismatches.get(offset);
+        if (earlier === undefined) mismatches.set(offset, [experimentId]);
+        else earlier.push(experimentId);
+      };
+      const undecided: { offset: bigint; experimentId: string; unitId: string; named: string }[] = [];
+      const unitsOf = new Map<string, Set<string>>();
       for (const { record, value } of records) {
-        for (const { experiment_id, variant_id } of value.experiments) {
-          const assigned = variantByKey.get(`${experiment_id}:${value.unit_id}`);
-          if (assigned === undefined || assigned === variant_id) continue;
-          const known = mismatches.get(record.offset);
-          if (known === undefined) mismatches.set(record.offset, [experiment_id]);
-          else known.push(experiment_id);
+        for (const { experiment_id: experimentId, variant_id: named } of value.experiments) {
+          const unitId = value.unit_id;
+          const stored = known.find(experimentId, unitId);
+          if (stored !== undefined) {
+            judge(record.offset, experimentId, named, stored);
+            continue;
+          }
+          undecided.push({ offset: record.offset, experimentId, unitId, named });
+          const units = unitsOf.get(experimentId);
+          if (units === undefined) unitsOf.set(experimentId, new Set([unitId]));
+          else units.add(unitId);
         }
       }
-      for (const key of variantByKey.keys()) {
-        if (variantByKey.size <= maxCached) break;
-        variantByKey.delete(key);
+      if (undecided.length === 0) return mismatches;
+      const found = await readVariants(tx, unitsOf);
+      for (const [experimentId, variants] of found) {
+        for (const [unitId, variantId] of variants) known.keep(experimentId, unitId, variantId);
+      }
+      for (const { offset, experimentId, unitId, named } of undecided) {
+        judge(offset, experimentId, named, found.get(experimentId)!.get(unitId));
       }
       return mismatches;
     },

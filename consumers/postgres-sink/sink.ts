@@ -1,30 +1,28 @@
-// Writes events to exp.events: COPY into a staging table, one insert that leaves known identities out, conflicts told apart.
-
+// Writes events to exp.events by COPY; when an identity is there already, through a staging table that tells duplicates and conflicts apart.
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { from as copyFrom } from 'pg-copy-streams';
 import { eventDateOf } from '#domain/event/parse-event.ts';
 import { RetryableError } from '#platform/errors.ts';
 import type { DecodedRecord, RejectedRecord } from '#platform/kafka/record.ts';
-import type { Sink } from '#platform/kafka/sink.ts';
-import { isMissingPartition } from '#platform/postgres/missing-partition.ts';
+import type { Sink, WriteResult } from '#platform/kafka/sink.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
+import { isMissingPartition, isUniqueViolation } from '#platform/postgres/sql-state.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 import type { AssignmentLookup } from './assignment-lookup.ts';
-import { stagedColumns, toCopyText } from './transform.ts';
+import { copiedColumns, toCopyText } from './transform.ts';
 
-const columns = stagedColumns.join(', ');
+const columns = copiedColumns.join(', ');
+
+async function copyInto(tx: PoolClient, table: 'exp.events' | 'staged_events', text: Buffer): Promise<void> {
+  await pipeline(Readable.from([text]), tx.query(copyFrom(`COPY ${table} (${columns}) FROM STDIN`)));
+}
 
 /** Each session keeps its staging table, once the transaction that made it has committed; its rows go at every commit. */
 async function ensureStaging(tx: PoolClient): Promise<void> {
   const found = await tx.query<{ there: boolean }>(`SELECT to_regclass('pg_temp.staged_events') IS NOT NULL AS there`);
   if (found.rows[0]?.there === true) return;
   await tx.query('CREATE TEMPORARY TABLE staged_events (LIKE exp.events) ON COMMIT DELETE ROWS');
-}
-
-async function copyStaged(tx: PoolClient, text: string): Promise<void> {
-  const stream = tx.query(copyFrom(`COPY staged_events (${columns}) FROM STDIN`));
-  await pipeline(Readable.from([Buffer.from(text)]), stream);
 }
 
 /** Identities that were there before: the same content again is a duplicate, other content a conflict. */
@@ -38,6 +36,8 @@ const conflictQuery = `
 
 export function createPostgresSink(deps: { pool: Pool; assignments: AssignmentLookup }): Sink<EventRecord> {
   const knownDays = new Set<string>();
+  /** Whether the last batch held identities that were there before: they come in runs, when a producer or a member starts again. */
+  let expectsKnown = false;
 
   const toConflict = ({ record, value }: DecodedRecord<EventRecord>): RejectedRecord => ({
     record,
@@ -50,19 +50,37 @@ export function createPostgresSink(deps: { pool: Pool; assignments: AssignmentLo
     },
   });
 
-  async function insertStaged(tx: PoolClient): Promise<number> {
+  /** The quick way, half the work for Postgres: false, and nothing written, when any identity is there already. */
+  const copyNew = async (tx: PoolClient, text: Buffer): Promise<boolean> => {
+    await tx.query('SAVEPOINT before_copy');
     try {
-      const inserted = await tx.query(
-        `INSERT INTO exp.events (${columns}) SELECT ${columns} FROM staged_events ON CONFLICT DO NOTHING`,
-      );
-      return inserted.rowCount ?? 0;
+      await copyInto(tx, 'exp.events', text);
     } catch (error) {
-      if (!isMissingPartition(error)) throw error;
-      // The day was there when it was last prepared: retention took it since. The next attempt makes it again.
-      knownDays.clear();
-      throw new RetryableError('a day of exp.events is missing', { code: 'dependency-unavailable', cause: error });
+      if (!isUniqueViolation(error)) throw error;
+      await tx.query('ROLLBACK TO SAVEPOINT before_copy');
+      return false;
     }
-  }
+    return true;
+  };
+
+  const insertUnknown = async (
+    tx: PoolClient,
+    text: Buffer,
+    records: readonly DecodedRecord<EventRecord>[],
+  ): Promise<WriteResult> => {
+    await ensureStaging(tx);
+    await copyInto(tx, 'staged_events', text);
+    const inserted = await tx.query(
+      `INSERT INTO exp.events (${columns}) SELECT ${columns} FROM staged_events ON CONFLICT DO NOTHING`,
+    );
+    const written = inserted.rowCount ?? 0;
+    expectsKnown = written < records.length;
+    if (!expectsKnown) return { written, duplicates: 0, rejected: [] };
+    const conflicts = await tx.query<{ source_offset: bigint }>(conflictQuery);
+    const offsets = new Set(conflicts.rows.map((row) => row.source_offset));
+    const rejected = records.filter(({ record }) => offsets.has(record.offset)).map(toConflict);
+    return { written, duplicates: records.length - written - rejected.length, rejected };
+  };
 
   return {
     // Making a partition needs a transaction of its own: inside the flush it would hold its lock until the commit.
@@ -74,17 +92,21 @@ export function createPostgresSink(deps: { pool: Pool; assignments: AssignmentLo
         knownDays.add(day);
       }
     },
-    write: async (tx, batch) => {
-      if (batch.records.length === 0) return { written: 0, duplicates: 0, rejected: [] };
-      const mismatched = await deps.assignments.findMismatches(tx, batch.records);
-      await ensureStaging(tx);
-      await copyStaged(tx, toCopyText(batch.records, mismatched));
-      const written = await insertStaged(tx);
-      if (written === batch.records.length) return { written, duplicates: 0, rejected: [] };
-      const conflicts = await tx.query<{ source_offset: bigint }>(conflictQuery);
-      const offsets = new Set(conflicts.rows.map((row) => row.source_offset));
-      const rejected = batch.records.filter(({ record }) => offsets.has(record.offset)).map(toConflict);
-      return { written, duplicates: batch.records.length - written - rejected.length, rejected };
+
+    write: async (tx, { records }) => {
+      if (records.length === 0) return { written: 0, duplicates: 0, rejected: [] };
+      const text = Buffer.from(toCopyText(records, await deps.assignments.findMismatches(tx, records)));
+      try {
+        if (!expectsKnown && (await copyNew(tx, text))) {
+          return { written: records.length, duplicates: 0, rejected: [] };
+        }
+        return await insertUnknown(tx, text, records);
+      } catch (error) {
+        if (!isMissingPartition(error)) throw error;
+        // The day was there when the batch was prepared: retention took it since. It is made again for the next attempt.
+        knownDays.clear();
+        throw new RetryableError('a day of exp.events is missing', { code: 'dependency-unavailable', cause: error });
+      }
     },
   };
 }

@@ -56,7 +56,8 @@ export type SystemOptions = {
 const readyDeadlineMs = 60_000;
 const endingSignals: readonly NodeJS.Signals[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGABRT'];
 
-function createRunningProcess(options: {
+/** One process, not started yet. */
+export function createRunningProcess(options: {
   name: string;
   spec: ProcessSpec;
   replica: number;

@@ -1,5 +1,4 @@
 // The consumer port on kafkajs: eager rebalances, manual offsets, stale batches dropped, crashes that pass survived and others reported.
-import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 import type { ConsumerHandlers, ConsumerMember, ConsumerMemberOptions } from '#platform/kafka/consumer-port.ts';
@@ -7,6 +6,15 @@ import type { KafkaRecord } from '#platform/kafka/record.ts';
 
 /** kafkajs has no static membership, so a member has no name. */
 type KafkajsConsumerOptions = Omit<ConsumerMemberOptions, 'instanceId'> & { kafka: Kafka };
+
+/** How much one fetch brings; benchmarks read with the same settings. */
+export const fetchSettings = {
+  maxBytesPerPartition: 512 * 1024,
+  maxBytes: 4 * 1024 * 1024,
+  // A resumed partition joins with the next fetch: a long wait on quiet partitions would hold it back.
+  maxWaitTimeInMs: 100,
+  minBytes: 1,
+} as const;
 
 const noHeaders: Readonly<Record<string, Buffer>> = Object.freeze({});
 
@@ -34,14 +42,6 @@ function toRecords(topic: string, partition: number, messages: readonly KafkaMes
     headers: toHeaders(message.headers),
     timestampMs: Number(message.timestamp),
   }));
-}
-
-const require = createRequire(import.meta.url);
-const murmur2 = require('kafkajs/src/producer/partitioners/default/murmur2.js') as (key: Buffer) => number;
-
-/** Partition that Kafka's default partitioner gives a key: murmur2, made positive, modulo the count. */
-export function partitionOfKey(key: Buffer, partitionCount: number): number {
-  return (murmur2(key) & 0x7fffffff) % partitionCount;
 }
 
 /** Names of kafkajs errors that say something of the network or of a broker that is about to come back. */
@@ -75,11 +75,9 @@ export function createKafkajsConsumer(options: KafkajsConsumerOptions): Consumer
       sessionTimeout,
       rebalanceTimeout: 20_000,
       heartbeatInterval: Math.floor(sessionTimeout / 5),
-      maxBytesPerPartition: options.maxBytesPerPartition ?? 512 * 1024,
-      maxBytes: 4 * 1024 * 1024,
-      // A resumed partition joins with the next fetch: a long wait on quiet partitions would hold it back.
-      maxWaitTimeInMs: options.maxWaitTimeMs ?? 100,
-      minBytes: 1,
+      ...fetchSettings,
+      maxBytesPerPartition: options.maxBytesPerPartition ?? fetchSettings.maxBytesPerPartition,
+      maxWaitTimeInMs: options.maxWaitTimeMs ?? fetchSettings.maxWaitTimeInMs,
       allowAutoTopicCreation: false,
       readUncommitted: false,
       metadataMaxAge: 60_000,

@@ -1,5 +1,6 @@
 // Records of one partition that wait for their flush: order kept, nothing skipped, batches cut by count, bytes, age and range.
 import type { DecodedRecord, DecodeResult, KafkaRecord, RejectedRecord } from '#platform/kafka/record.ts';
+import { packRecords, type RecordBlock } from '#platform/kafka/record-block.ts';
 import type { Batch, FlushPolicy, Sink } from '#platform/kafka/sink.ts';
 
 export type PartitionBuffer<T> = {
@@ -17,6 +18,9 @@ export type PartitionBuffer<T> = {
   take(policy: FlushPolicy, nowMs: number, options?: { force?: boolean }): Batch<T> | undefined;
 };
 
+/** Records that arrived together; those before `taken` have left. */
+type Waiting = { readonly block: RecordBlock; readonly arrivedMs: number; taken: number };
+
 /**
  * Records wait as bytes and are decoded when their batch is taken: a decoded event is several times as large, and with a backlog
  * most of what is held only waits.
@@ -33,34 +37,85 @@ export function createPartitionBuffer<T>(options: {
   startsNewBatch?: Sink<T>['startsNewBatch'] | undefined;
 }): PartitionBuffer<T> {
   const { topic, partition, decode, startsNewBatch } = options;
-  let waiting: KafkaRecord[] = [];
-  /** When each waiting record arrived, in ms. */
-  let arrivals: number[] = [];
+  let waiting: Waiting[] = [];
+  let recordCount = 0;
   let byteCount = 0;
   let takenTo = options.start;
   let position = options.start;
   let pinnedEnd = options.pinnedEnd;
+  /** Records ever taken, and at how many of them a new batch must start. */
+  let takenCount = 0;
+  let cuts: number[] = [];
+  let lastAppended: KafkaRecord | undefined;
 
-  const sizeOf = (record: KafkaRecord): number => record.value?.length ?? 0;
+  const findCuts = (records: readonly KafkaRecord[]): void => {
+    if (startsNewBatch === undefined) return;
+    for (const [index, record] of records.entries()) {
+      if (lastAppended !== undefined && startsNewBatch(lastAppended, record))
+        cuts.push(takenCount + recordCount + index);
+      lastAppended = record;
+    }
+  };
+
+  /** Calls `visit` for waiting records in order until it says false. */
+  const visitWaiting = (visit: (block: RecordBlock, index: number) => boolean): void => {
+    for (const { block, taken } of waiting) {
+      for (let index = taken; index < block.count; index += 1) if (!visit(block, index)) return;
+    }
+  };
 
   /** How many waiting records the next batch may hold, and whether it is complete without waiting longer. */
   const measure = (policy: FlushPolicy): { count: number; closed: boolean } => {
-    let bytes = 0;
-    for (let count = 0; count < waiting.length; count += 1) {
-      const record = waiting[count]!;
-      const previous = count > 0 ? waiting[count - 1] : undefined;
-      if (pinnedEnd === null) {
-        if (previous !== undefined && startsNewBatch?.(previous, record) === true) return { count, closed: true };
-        if (count >= policy.maxRecords || (count > 0 && bytes + sizeOf(record) > policy.maxBytes))
-          return { count, closed: true };
-      } else if (record.offset >= pinnedEnd) {
-        return { count, closed: true };
-      }
-      bytes += sizeOf(record);
+    let count = 0;
+    if (pinnedEnd !== null) {
+      const end = pinnedEnd;
+      visitWaiting((block, index) => {
+        if (block.offsetAt(index) >= end) return false;
+        count += 1;
+        return true;
+      });
+      return { count, closed: position >= end };
     }
-    const count = waiting.length;
-    if (pinnedEnd !== null) return { count, closed: position >= pinnedEnd };
-    return { count, closed: count >= policy.maxRecords || bytes >= policy.maxBytes };
+    const cut = (cuts[0] ?? Number.POSITIVE_INFINITY) - takenCount;
+    const limit = Math.min(recordCount, policy.maxRecords, cut);
+    if (byteCount <= policy.maxBytes) {
+      return { count: limit, closed: limit === policy.maxRecords || limit === cut || byteCount === policy.maxBytes };
+    }
+    let bytes = 0;
+    visitWaiting((block, index) => {
+      bytes += block.valueBytesAt(index);
+      // A record that is larger than a batch is a batch of its own.
+      if (count === limit || (count > 0 && bytes > policy.maxBytes)) return false;
+      count += 1;
+      return true;
+    });
+    return { count, closed: true };
+  };
+
+  const takeRecords = (count: number): Pick<Batch<T>, 'records' | 'rejected'> & { last: bigint } => {
+    const records: DecodedRecord<T>[] = [];
+    const rejected: RejectedRecord[] = [];
+    let last = -1n;
+    for (let open = count; open > 0; ) {
+      const first = waiting[0]!;
+      const { block } = first;
+      const end = Math.min(block.count, first.taken + open);
+      for (let index = first.taken; index < end; index += 1) {
+        byteCount -= block.valueBytesAt(index);
+        const record = block.recordAt(index);
+        const result = decode(record);
+        if (result.ok) records.push({ record, value: result.value });
+        else rejected.push({ record, rejection: result.rejection });
+      }
+      last = block.offsetAt(end - 1);
+      open -= end - first.taken;
+      first.taken = end;
+      if (end === block.count) waiting = waiting.slice(1);
+    }
+    recordCount -= count;
+    takenCount += count;
+    cuts = cuts.filter((cut) => cut > takenCount);
+    return { records, rejected, last };
   };
 
   return {
@@ -68,7 +123,7 @@ export function createPartitionBuffer<T>(options: {
       return position;
     },
     get recordCount() {
-      return waiting.length;
+      return recordCount;
     },
     get byteCount() {
       return byteCount;
@@ -76,43 +131,32 @@ export function createPartitionBuffer<T>(options: {
     get awaitsRange() {
       return pinnedEnd !== null && position < pinnedEnd;
     },
-    append: (added, nextOffset, nowMs) => {
-      for (const record of added) {
-        if (record.offset < position) continue;
-        waiting.push(record);
-        arrivals.push(nowMs);
-        byteCount += sizeOf(record);
+    append: (fetched, nextOffset, nowMs) => {
+      const records = fetched.filter((record) => record.offset >= position);
+      if (records.length > 0) {
+        findCuts(records);
+        waiting.push({ block: packRecords(records), arrivedMs: nowMs, taken: 0 });
+        recordCount += records.length;
+        for (const { value } of records) byteCount += value?.length ?? 0;
       }
       if (nextOffset > position) position = nextOffset;
     },
     dueAtMs: (policy) => {
-      const oldest = arrivals[0];
-      return oldest === undefined ? undefined : oldest + policy.maxAgeMs;
+      const oldest = waiting[0];
+      return oldest === undefined ? undefined : oldest.arrivedMs + policy.maxAgeMs;
     },
     take: (policy, nowMs, takeOptions = {}) => {
-      const oldest = arrivals[0];
+      const oldest = waiting[0];
       if (oldest === undefined && !(pinnedEnd !== null && position >= pinnedEnd)) return undefined;
       const { count, closed } = measure(policy);
       if (!closed) {
         // A claimed range is flushed whole or not at all.
         if (pinnedEnd !== null) return undefined;
-        const due = oldest !== undefined && oldest + policy.maxAgeMs <= nowMs;
+        const due = oldest !== undefined && oldest.arrivedMs + policy.maxAgeMs <= nowMs;
         if (!due && takeOptions.force !== true) return undefined;
       }
-      const records: DecodedRecord<T>[] = [];
-      const rejected: RejectedRecord[] = [];
-      for (const record of waiting.slice(0, count)) {
-        byteCount -= sizeOf(record);
-        const result = decode(record);
-        if (result.ok) records.push({ record, value: result.value });
-        else rejected.push({ record, rejection: result.rejection });
-      }
-      const last = waiting[count - 1];
-      // Taken records are let go at once: the batch may be gone long before the rest of the buffer.
-      waiting = waiting.slice(count);
-      arrivals = arrivals.slice(count);
-      const emptied = waiting.length === 0;
-      const nextOffset = pinnedEnd ?? (emptied ? position : last!.offset + 1n);
+      const { records, rejected, last } = takeRecords(count);
+      const nextOffset = pinnedEnd ?? (recordCount === 0 ? position : last + 1n);
       const batch: Batch<T> = { topic, partition, firstOffset: takenTo, nextOffset, records, rejected };
       takenTo = nextOffset;
       pinnedEnd = null;

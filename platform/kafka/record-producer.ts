@@ -1,6 +1,7 @@
 // An idempotent producer: a resolved send is on Kafka with acks=all, in order per key.
 import kafkajs, { type Kafka, type Producer } from 'kafkajs';
 import { FatalError, RetryableError } from '#platform/errors.ts';
+import { createKeyPartitioner } from '#platform/kafka/key-partitioner.ts';
 
 export type OutgoingRecord = {
   /** Null only when a record without a key is sent on as it was. */
@@ -37,7 +38,7 @@ export function createRecordProducer(options: {
   compression?: 'none' | 'gzip' | 'zstd';
   retries?: number;
 }): RecordProducer {
-  const { CompressionTypes, Partitioners } = kafkajs;
+  const { CompressionTypes } = kafkajs;
   const compression = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, zstd: CompressionTypes.ZSTD }[
     options.compression ?? 'none'
   ];
@@ -45,7 +46,7 @@ export function createRecordProducer(options: {
 
   const connect = async (): Promise<Producer> => {
     const producer = options.kafka.producer({
-      createPartitioner: Partitioners.DefaultPartitioner,
+      createPartitioner: createKeyPartitioner,
       allowAutoTopicCreation: false,
       idempotent: true,
       // More than one request in flight can reorder after a retry: kafkajs does not hold back the later one.

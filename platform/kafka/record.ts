@@ -1,6 +1,7 @@
 // What a Kafka record is to the rest of the system, and the outcomes that each record ends in.
 import type { DeadLetterReason, DeadLetterStage } from '#schemas/dead-letter-reasons.ts';
 
+/** May be a view of bytes that many records share: take its fields by name, a spread copies none of them. */
 export type KafkaRecord = {
   readonly topic: string;
   readonly partition: number;

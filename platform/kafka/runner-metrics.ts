@@ -1,6 +1,6 @@
 // What every consumer group reports about its work; `consumed = written + duplicate + dead_lettered` must hold.
 import type { FetchedBatch } from '#platform/kafka/consumer-port.ts';
-import { partitionOfKey } from '#platform/kafka/kafkajs-consumer.ts';
+import { partitionOfKey } from '#platform/kafka/key-partitioner.ts';
 import type { Batch, WriteResult } from '#platform/kafka/sink.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 

@@ -1,7 +1,15 @@
 // Checks that Postgres reads back exactly the values that the binary arrays were made from.
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import {
+  dateArray,
+  float8Array,
+  int4Array,
+  int8Array,
+  textArray,
+  timestampArray,
+  uuidArray,
+} from '#platform/postgres/binary-arrays.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
-import { dateArray, float8Array, int4Array, int8Array, textArray, timestampArray, uuidArray } from './binary-arrays.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {

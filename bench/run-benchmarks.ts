@@ -1,0 +1,36 @@
+// Runs the wanted measurements in an order in which none disturbs another one's data.
+import type { Finding } from './findings.ts';
+import type { BenchOptions, MeasurementName } from './options.ts';
+import { measureAssignment } from './suites/assignment.ts';
+import { groupMeasurements, measureConsumerGroups } from './suites/consumer-groups.ts';
+import { measureEvaluation } from './suites/evaluation.ts';
+import { measureIngestion } from './suites/ingestion.ts';
+import { measureMemory } from './suites/memory.ts';
+import { type BenchTarget, openBenchStack } from './support/bench-stack.ts';
+
+/** `openTarget` is called when a measurement needs a stack; what it acquires goes on `resources`. */
+export async function runBenchmarks(
+  options: BenchOptions,
+  deps: {
+    resources: AsyncDisposableStack;
+    openTarget: () => Promise<BenchTarget>;
+    onProgress: (text: string) => void;
+  },
+): Promise<Finding[]> {
+  const { onProgress } = deps;
+  const wants = (...names: MeasurementName[]): boolean => names.some((name) => options.only.has(name));
+  const findings: Finding[] = [];
+  // Before the stack starts: it needs the processor for itself.
+  if (wants('evaluation')) findings.push(...(await measureEvaluation(options, onProgress)));
+  const needsStack = [...options.only].some((name) => name !== 'evaluation');
+  if (!needsStack) return findings;
+  const bench = await openBenchStack(await deps.openTarget(), deps.resources);
+  // The groups read the topic as it was filled; later measurements write to it.
+  if (wants(...groupMeasurements)) findings.push(...(await measureConsumerGroups(bench, options, onProgress)));
+  if (wants('memory')) findings.push(...(await measureMemory(bench, options, onProgress)));
+  if (wants('ingestion-single', 'ingestion-batch'))
+    findings.push(...(await measureIngestion(bench, options, onProgress)));
+  if (wants('assignment-new', 'assignment-warm'))
+    findings.push(...(await measureAssignment(bench, options, onProgress)));
+  return findings;
+}
