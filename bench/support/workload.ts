@@ -1,4 +1,4 @@
-// The events that benchmarks send: seeded, of the size and mix of a busy product, with a share of real planner payloads.
+// The events that benchmarks send: seeded, in sessions as people make them, with a share of real planner payloads.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createCatalogueFromSource } from '#domain/planning/catalogue.ts';
@@ -21,10 +21,11 @@ export const benchUnitType = 'household';
 
 export type WorkloadOptions = {
   readonly count: number;
+  /** Each session is of one of so many units, chosen at random. */
   readonly units: number;
   /** Of 1,000 events, how many belong to a plan: one half plans, one half their acceptances. 0 by default. */
   readonly plansPerThousand?: number;
-  /** Event time of the first event; the others follow within two hours. */
+  /** Event time of the first event; the others follow evenly within two hours. */
   readonly startMs: number;
   readonly seed?: number;
 };
@@ -51,6 +52,12 @@ function drawUuid(random: Random): string {
   return text;
 }
 
+/** A session begins with an exposure and has five more events, within about ten minutes of the two hours. */
+const eventsPerSession = 6;
+const sessionMs = 600_000;
+const spanMs = 7_200_000;
+
+type Session = { readonly unit: number; eventsLeft: number };
 type PlanTemplate = { readonly planId: string; readonly generated: string; readonly reaction: string };
 
 /** Payloads of simulated plans with the acceptance or edit that followed. */
@@ -94,50 +101,58 @@ export async function storeAssignments(pool: Pool, options: WorkloadOptions): Pr
 /** The same options give the same events with the same ids, one by one, so that any number fits into memory. */
 export function* createEvents(options: WorkloadOptions): Generator<EventRecord> {
   const { random, unitIds } = drawUnits(options);
-  const exposed = new Uint8Array(options.units);
   const planStep = options.plansPerThousand === undefined ? 0 : Math.round(1_000 / options.plansPerThousand);
   const templates = planStep === 0 ? [] : createPlanTemplates();
-  let openPlan: { planId: string; template: PlanTemplate; unitId: string; unit: number } | undefined;
+  let openPlan: { planId: string; template: PlanTemplate; unit: number } | undefined;
   let plans = 0;
+  const startSession = (): Session => ({ unit: Math.floor(random() * options.units), eventsLeft: eventsPerSession });
+  const atOnce = Math.max(1, Math.round((options.count / eventsPerSession) * (sessionMs / spanMs)));
+  const sessions = Array.from({ length: atOnce }, startSession);
 
   for (let serial = 0; serial < options.count; serial += 1) {
-    const eventTime = options.startMs + Math.floor((7_200_000 * serial) / options.count);
-    const unit = Math.floor(random() * options.units);
-    const unitId = unitIds[unit]!;
-    const base = {
+    const eventTime = options.startMs + Math.floor((spanMs * serial) / options.count);
+    const place = Math.floor(random() * sessions.length);
+    const session = sessions[place]!;
+    const toEvent = (unit: number, rest: Pick<EventRecord, 'event_type' | 'metrics' | 'payload'>): EventRecord => ({
       event_id: drawUuid(random),
       unit_type: benchUnitType,
+      unit_id: unitIds[unit]!,
+      experiments: [{ experiment_id: benchExperiment.id, variant_id: variantOf(unit).id }],
       context: { country: 'NL', position: 3, returning: random() < 0.5 },
       event_time: eventTime,
       ingest_time: eventTime + 40,
       producer: 'bench',
-    };
-    const variant = (of: number) => [{ experiment_id: benchExperiment.id, variant_id: variantOf(of).id }];
+      ...rest,
+    });
     if (planStep > 0 && serial % planStep === 0) {
       if (openPlan === undefined) {
         const template = templates[plans % templates.length]!;
         plans += 1;
-        openPlan = { planId: drawUuid(random), template, unitId, unit };
+        openPlan = { planId: drawUuid(random), template, unit: session.unit };
         const payload = template.generated.replaceAll(template.planId, openPlan.planId);
-        const ids = { unit_id: unitId, experiments: variant(unit) };
-        yield { ...base, ...ids, event_type: 'plan_generated', metrics: { latency_ms: random() * 900 }, payload };
+        yield toEvent(openPlan.unit, {
+          event_type: 'plan_generated',
+          metrics: { latency_ms: random() * 900 },
+          payload,
+        });
       } else {
         const payload = openPlan.template.reaction.replaceAll(openPlan.template.planId, openPlan.planId);
-        const ids = { unit_id: openPlan.unitId, experiments: variant(openPlan.unit) };
-        yield { ...base, ...ids, event_type: 'plan_accepted', metrics: { accepted: 1 }, payload };
+        yield toEvent(openPlan.unit, { event_type: 'plan_accepted', metrics: { accepted: 1 }, payload });
         openPlan = undefined;
       }
       continue;
     }
-    const isFirst = exposed[unit] === 0;
-    exposed[unit] = 1;
-    yield {
-      ...base,
-      event_type: isFirst ? 'exposure' : 'session_ended',
-      unit_id: unitId,
-      experiments: variant(unit),
-      metrics: isFirst ? {} : { converted: random() < 0.2 ? 1 : 0, duration_s: Math.round(random() * 6_000) / 10 },
-      payload: null,
-    };
+    yield toEvent(
+      session.unit,
+      session.eventsLeft === eventsPerSession
+        ? { event_type: 'exposure', metrics: {}, payload: null }
+        : {
+            event_type: 'step_ended',
+            metrics: { converted: random() < 0.2 ? 1 : 0, duration_s: Math.round(random() * 6_000) / 10 },
+            payload: null,
+          },
+    );
+    session.eventsLeft -= 1;
+    if (session.eventsLeft === 0) sessions[place] = startSession();
   }
 }
