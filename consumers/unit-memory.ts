@@ -3,6 +3,7 @@
 export type UnitMemory<V> = {
   find(group: string, unitId: string): V | undefined;
   keep(group: string, unitId: string, value: V): void;
+  forgetAll(): void;
 };
 
 /**
@@ -38,5 +39,10 @@ export function createUnitMemory<V>(capacity: number): UnitMemory<V> {
       return earlier;
     },
     keep,
+    forgetAll: () => {
+      younger = new Map();
+      older = new Map();
+      youngerCount = 0;
+    },
   };
 }

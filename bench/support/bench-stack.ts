@@ -99,6 +99,7 @@ export async function openBenchStack(target: BenchTarget, resources: AsyncDispos
       const running = createRunningProcess({
         name,
         spec: { ...spec, entry: entry ?? spec.entry },
+        replica: 1,
         port: ports[name]!,
         system: { endpoints, localDir, overrides: { [name]: { ...target.settingsOf(spec.role), ...settings } } },
       });

@@ -30,10 +30,6 @@ export function createKnownExposures(capacity: number): KnownExposures {
       const known = memory.find(key, unitId);
       if (known === undefined || firstExposedAtMs < known) memory.keep(key, unitId, firstExposedAtMs);
     },
-    forgetAll: () => {
-      younger = new Map();
-      older = new Map();
-      youngerCount = 0;
-    },
+    forgetAll: memory.forgetAll,
   };
 }

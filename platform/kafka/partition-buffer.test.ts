@@ -86,6 +86,10 @@ describe('partition buffer', () => {
     const first = buffer.take(policy, 0)!;
     expect([offsets(first), first.nextOffset]).toEqual([[0, 1], 2n]);
     expect(buffer.take(policy, 0)).toBeUndefined();
+    expect(offsets(buffer.take(policy, 0, { force: true }))).toEqual([2]);
+    buffer.append([entry(3, { hour: 3 }), entry(4, { hour: 3 })], 5n, 0);
+    const next = buffer.take(policy, 0, { force: true })!;
+    expect([offsets(next), next.firstOffset, next.nextOffset]).toEqual([[3, 4], 3n, 5n]);
   });
 
   it('reproduces a claimed range exactly, and only when all of it is there', () => {
@@ -129,6 +133,10 @@ describe('partition buffer', () => {
         let edge = 0n;
         const accept = (batch: Batch<number>): void => {
           expect(batch.firstOffset).toBe(edge);
+          expect(batch.nextOffset).toBeGreaterThan(batch.firstOffset);
+          for (const { record } of batch.records) {
+            expect(record.offset >= batch.firstOffset && record.offset < batch.nextOffset).toBe(true);
+          }
           expect(batch.records.length + batch.rejected.length).toBeLessThanOrEqual(policy.maxRecords);
           edge = batch.nextOffset;
           received.push(...batch.records.map(({ value }) => value));
@@ -143,8 +151,12 @@ describe('partition buffer', () => {
             next += step.count + step.gap;
             buffer.append([...again, ...fresh], BigInt(next), 0);
           } else {
-            const batch = buffer.take(policy, 0, { force: step.force });
-            if (batch !== undefined) accept(batch);
+            // A forced take empties the buffer, as a drain does.
+            do {
+              const batch = buffer.take(policy, 0, { force: step.force });
+              if (batch === undefined) break;
+              accept(batch);
+            } while (step.force);
           }
         }
         for (

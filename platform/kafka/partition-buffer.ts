@@ -51,8 +51,9 @@ export function createPartitionBuffer<T>(options: {
   const findCuts = (records: readonly KafkaRecord[]): void => {
     if (startsNewBatch === undefined) return;
     for (const [index, record] of records.entries()) {
-      if (lastAppended !== undefined && startsNewBatch(lastAppended, record))
-        cuts.push(takenCount + recordCount + index);
+      const at = takenCount + recordCount + index;
+      // When everything before has left, a new batch starts here anyway.
+      if (at > takenCount && lastAppended !== undefined && startsNewBatch(lastAppended, record)) cuts.push(at);
       lastAppended = record;
     }
   };
