@@ -12,6 +12,8 @@ export const measurementNames = [
   'assignment-new',
   'assignment-warm',
   'evaluation',
+  'definitions',
+  'results',
 ] as const;
 export type MeasurementName = (typeof measurementNames)[number];
 
@@ -24,6 +26,8 @@ export type BenchOptions = {
   readonly units: number;
   /** Backlog that the memory of each process is watched with. */
   readonly memoryEvents: number;
+  /** Units of the experiment whose results are read. */
+  readonly resultUnits: number;
   /** How long each HTTP measurement takes, without its warm-up. */
   readonly seconds: number;
   readonly connections: number;
@@ -43,6 +47,7 @@ alternatives measured in turn with it. Takes about half an hour; needs about 8 G
   --events N           events that the consumer groups work through (default 600000)
   --units N            units that these events are about (default 100000)
   --memory-events N    backlog that memory is watched with (default 2000000)
+  --result-units N     units of the experiment whose results are read (default 1000000)
   --seconds N          length of each HTTP measurement (default 10)
   --connections N      connections, and requests under way, of each HTTP measurement (default 32)
   --json               the last line of stdout is one JSON object
@@ -59,6 +64,7 @@ export function parseBenchOptions(args: readonly string[]): Parsed {
     events: 600_000,
     units: 100_000,
     'memory-events': 2_000_000,
+    'result-units': 1_000_000,
     seconds: 10,
     connections: 32,
   };
@@ -98,6 +104,7 @@ export function parseBenchOptions(args: readonly string[]): Parsed {
     events: numberOf('events'),
     units: numberOf('units'),
     memoryEvents: numberOf('memory-events'),
+    resultUnits: numberOf('result-units'),
     seconds: numberOf('seconds'),
     connections: numberOf('connections'),
     json: values.json === true,

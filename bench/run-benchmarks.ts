@@ -3,10 +3,13 @@ import type { Finding } from './findings.ts';
 import type { BenchOptions, MeasurementName } from './options.ts';
 import { measureAssignment } from './suites/assignment.ts';
 import { groupMeasurements, measureConsumerGroups } from './suites/consumer-groups.ts';
+import { measureDefinitionLatency } from './suites/definition-latency.ts';
 import { measureEvaluation } from './suites/evaluation.ts';
 import { measureIngestion } from './suites/ingestion.ts';
 import { measureMemory } from './suites/memory.ts';
+import { measureResults } from './suites/results.ts';
 import { type BenchTarget, openBenchStack } from './support/bench-stack.ts';
+import { readStackState, type StackState } from './support/stack-state.ts';
 
 /** `openTarget` is called when a measurement needs a stack; what it acquires goes on `resources`. */
 export async function runBenchmarks(
@@ -15,6 +18,8 @@ export async function runBenchmarks(
     resources: AsyncDisposableStack;
     openTarget: () => Promise<BenchTarget>;
     onProgress: (text: string) => void;
+    /** Called once there is a stack, with what it is. */
+    onStack: (state: StackState) => void;
   },
 ): Promise<Finding[]> {
   const { onProgress } = deps;
@@ -25,6 +30,7 @@ export async function runBenchmarks(
   const needsStack = [...options.only].some((name) => name !== 'evaluation');
   if (!needsStack) return findings;
   const bench = await openBenchStack(await deps.openTarget(), deps.resources);
+  deps.onStack(await readStackState(bench));
   // The groups read the topic as it was filled; later measurements write to it.
   if (wants(...groupMeasurements)) findings.push(...(await measureConsumerGroups(bench, options, onProgress)));
   if (wants('memory')) findings.push(...(await measureMemory(bench, options, onProgress)));
@@ -32,5 +38,7 @@ export async function runBenchmarks(
     findings.push(...(await measureIngestion(bench, options, onProgress)));
   if (wants('assignment-new', 'assignment-warm'))
     findings.push(...(await measureAssignment(bench, options, onProgress)));
+  if (wants('definitions')) findings.push(...(await measureDefinitionLatency(bench, options, onProgress)));
+  if (wants('results')) findings.push(...(await measureResults(bench, options, onProgress)));
   return findings;
 }
