@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import { from as copyFrom } from 'pg-copy-streams';
+import { copyOut } from '#platform/postgres/copy-out.ts';
 import type { BenchStack } from '../support/bench-stack.ts';
 import { resetGroups } from '../support/group-run.ts';
 import { cpuMsOfTree } from '../support/process-usage.ts';
@@ -13,7 +14,7 @@ export type CopiedRows = { readonly chunks: readonly Buffer[]; readonly count: n
 export async function readEventRows({ pool }: BenchStack): Promise<CopiedRows> {
   const client = await pool.connect();
   try {
-    const stream = client.query(copyTo('COPY (SELECT * FROM exp.events) TO STDOUT'));
+    const stream = copyOut(client, 'COPY (SELECT * FROM exp.events) TO STDOUT');
     const chunks: Buffer[] = [];
     for await (const chunk of stream as Readable) chunks.push(chunk as Buffer);
     return { chunks, count: stream.rowCount };

@@ -3,10 +3,10 @@ import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { to as copyTo } from 'pg-copy-streams';
 import { classifyError, describeError } from '#platform/errors.ts';
 import { downloadObjects } from '#platform/object-store/download-objects.ts';
 import { openScratchDatabase, quoteText, type ScratchDatabase } from '#platform/parquet/scratch-database.ts';
+import { copyOut } from '#platform/postgres/copy-out.ts';
 import type { ArchiveCluster } from '../cluster/cluster.ts';
 import type { ArchiveProblem } from './verify-manifest.ts';
 
@@ -28,12 +28,11 @@ async function loadStored(cluster: ArchiveCluster, { connection, folder }: Scrat
   const client = await cluster.pool.connect();
   try {
     // COPY takes no parameters; the days were checked when they were parsed.
-    const stream = client.query(
-      copyTo(
-        `COPY (SELECT event_date, event_id, source_partition, source_offset FROM exp.events
-           WHERE event_date >= '${window.from}'::date AND event_date < '${window.to}'::date
-             AND source_topic = '${cluster.topicName('events')}') TO STDOUT (FORMAT csv)`,
-      ),
+    const stream = copyOut(
+      client,
+      `COPY (SELECT event_date, event_id, source_partition, source_offset FROM exp.events
+         WHERE event_date >= '${window.from}'::date AND event_date < '${window.to}'::date
+           AND source_topic = '${cluster.topicName('events')}') TO STDOUT (FORMAT csv)`,
     );
     await pipeline(stream, createWriteStream(path));
     // node-postgres ends its watch over an answer in this callback, which a COPY out never calls: the watch would keep the process.

@@ -17,6 +17,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^ops off-policy\b/, test: 'ops/off-policy/off-policy.integration.test.ts' },
   { command: /^npm run chaos\b/, test: 'tests/integrity/chaos/chaos.test.ts' },
   { command: /^npm run fuzz\b/, test: 'tests/fuzz/fuzz.integration.test.ts' },
+  { command: /^npm run bench\b/, test: 'bench/run-benchmarks.integration.test.ts' },
   { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
   {
     command: /^docker compose\b/,
