@@ -1087,10 +1087,20 @@ CREATE VIEW exp.v_metric_quantiles AS
     granularity,
     bucket_start,
     sum(count)::bigint AS count,
-    exp.sketch_quantile(array_agg(bin), array_agg(count), 0.5::double precision) AS p50,
-    exp.sketch_quantile(array_agg(bin), array_agg(count), 0.9::double precision) AS p90,
-    exp.sketch_quantile(array_agg(bin), array_agg(count), 0.99::double precision) AS p99
-   FROM exp.metric_aggregate_bins
+    exp.sketch_bin_value(min(bin) FILTER (WHERE cumulative > (0.5::double precision * (total - 1::double precision)))) AS p50,
+    exp.sketch_bin_value(min(bin) FILTER (WHERE cumulative > (0.9::double precision * (total - 1::double precision)))) AS p90,
+    exp.sketch_bin_value(min(bin) FILTER (WHERE cumulative > (0.99::double precision * (total - 1::double precision)))) AS p99
+   FROM ( SELECT b.experiment_id,
+            b.variant_id,
+            b.metric_name,
+            b.granularity,
+            b.bucket_start,
+            b.bin,
+            b.count,
+            sum(b.count::double precision) OVER (span ORDER BY b.bin) AS cumulative,
+            sum(b.count::double precision) OVER span AS total
+           FROM exp.metric_aggregate_bins b
+          WINDOW span AS (PARTITION BY b.experiment_id, b.variant_id, b.metric_name, b.granularity, b.bucket_start)) ordered
   GROUP BY experiment_id, variant_id, metric_name, granularity, bucket_start;
 GRANT SELECT ON exp.v_metric_quantiles TO analyst, operator;
 
@@ -1343,6 +1353,13 @@ CREATE VIEW exp.v_latency_cost AS
     c.sum AS cost_usd_sum
    FROM exp.v_aggregate_policy l
      LEFT JOIN exp.metric_aggregates c ON c.experiment_id = l.experiment_id AND c.variant_id = l.variant_id AND c.granularity = l.granularity AND c.bucket_start = l.bucket_start AND c.metric_name = 'cost_usd'::text
-     LEFT JOIN exp.v_metric_quantiles q ON q.experiment_id = l.experiment_id AND q.variant_id = l.variant_id AND q.granularity = l.granularity AND q.bucket_start = l.bucket_start AND q.metric_name = 'latency_ms'::text
+     LEFT JOIN LATERAL ( SELECT exp.sketch_bin_value(min(ordered.bin) FILTER (WHERE ordered.cumulative > (0.5::double precision * (ordered.total - 1::double precision)))) AS p50,
+            exp.sketch_bin_value(min(ordered.bin) FILTER (WHERE ordered.cumulative > (0.9::double precision * (ordered.total - 1::double precision)))) AS p90,
+            exp.sketch_bin_value(min(ordered.bin) FILTER (WHERE ordered.cumulative > (0.99::double precision * (ordered.total - 1::double precision)))) AS p99
+           FROM ( SELECT b.bin,
+                    sum(b.count::double precision) OVER (ORDER BY b.bin) AS cumulative,
+                    sum(b.count::double precision) OVER () AS total
+                   FROM exp.metric_aggregate_bins b
+                  WHERE b.experiment_id = l.experiment_id AND b.variant_id = l.variant_id AND b.granularity = l.granularity AND b.bucket_start = l.bucket_start AND b.metric_name = 'latency_ms'::text) ordered) q ON true
   WHERE l.metric_name = 'latency_ms'::text;
 GRANT SELECT ON exp.v_latency_cost TO analyst, operator;
