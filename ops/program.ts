@@ -12,6 +12,7 @@ import { addExperimentCommands } from './experiments/commands.ts';
 import { addGroupCommands } from './groups/commands.ts';
 import { addGuardrailCommands } from './guardrails/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
+import { addMetabaseCommands } from './metabase/commands.ts';
 import { addOffPolicyCommands } from './off-policy/commands.ts';
 import { addPolicyCommands } from './policies/commands.ts';
 import { addRebuildCommands } from './rebuild/commands.ts';
@@ -44,5 +45,6 @@ export function createProgram(line: CommandLine, program: Command = new Command(
   program.commandsGroup('Releases and access:');
   addDeployCommands(program, line);
   addKeyCommands(program, line);
+  addMetabaseCommands(program, line);
   return program;
 }

@@ -4,7 +4,7 @@ import type { Pool } from '#platform/postgres/pool.ts';
 import { expandTemplate, type TagValue } from '#tests/support/metabase/expand-template.ts';
 import { catalogue, listCards, readSql } from './catalogue.ts';
 import { columnsOfChart } from './lint.ts';
-import { filtersFor, toTags } from './metabase-form.ts';
+import { tagsOf as tagsIn } from './metabase-form.ts';
 import type { CardSpec, FilterName, ModelSpec } from './spec.ts';
 
 type Values = Partial<Record<FilterName, TagValue>>;
@@ -32,8 +32,7 @@ const nothing: Values = {
 /** A guardrail that is broken or a decision that is due: counts that are zero on healthy data. */
 const mayBeZero = ['broken', 'due'];
 
-const tagsOf = (card: CardSpec | ModelSpec) =>
-  toTags(card, 'chart' in card ? filtersFor(card, catalogue.dashboards) : []);
+const tagsOf = (card: CardSpec | ModelSpec) => tagsIn(card, catalogue.dashboards);
 
 async function runCard(
   pool: Query,

@@ -1,6 +1,6 @@
 // Puts the definitions into Metabase's own words, the same for its REST API and for its YAML: only ids of other entities differ.
 import { cardsOfDashboard, readSql } from './catalogue.ts';
-import { tagIdOf } from './fixed-ids.ts';
+import { entityIdOf, tagIdOf } from './fixed-ids.ts';
 import type { CardSpec, Chart, ColumnFormat, DashboardSpec, FilterSpec, ModelSpec } from './spec.ts';
 import { listTags } from './template-tags.ts';
 
@@ -43,7 +43,7 @@ const columnSettings = (columns: Readonly<Record<string, object>>): object =>
   Object.fromEntries(Object.entries(columns).map(([name, settings]) => [JSON.stringify(['name', name]), settings]));
 
 /** Metabase checks none of these names: a wrong one shows nothing. The tests compare them with the columns of results. */
-export function toVisualizationSettings(chart: Chart): Readonly<Record<string, unknown>> {
+function toVisualizationSettings(chart: Chart): Readonly<Record<string, unknown>> {
   if (chart.display === 'scalar') {
     const { field, format } = chart;
     return {
@@ -83,7 +83,7 @@ const filtersOf = (card: CardSpec | ModelSpec, filters: readonly FilterSpec[]): 
     return filter;
   });
 
-export function toTags(card: CardSpec | ModelSpec, filters: readonly FilterSpec[]): MetabaseTag[] {
+function toTags(card: CardSpec | ModelSpec, filters: readonly FilterSpec[]): MetabaseTag[] {
   return filtersOf(card, filters).map(({ name, title, type, default: fallback }) => ({
     id: tagIdOf(card.key, name),
     name,
@@ -100,7 +100,7 @@ const typeOf = ({ type }: FilterSpec) =>
 const targetOf = (name: string): Target => ['variable', ['template-tag', name]];
 
 /** Parameters of a card on its own: one per variable, with the id of the variable. */
-export function toCardParameters(card: CardSpec, filters: readonly FilterSpec[]): MetabaseParameter<never>[] {
+function toCardParameters(card: CardSpec, filters: readonly FilterSpec[]): MetabaseParameter<never>[] {
   return filtersOf(card, filters).map((filter) => ({
     id: tagIdOf(card.key, filter.name),
     name: filter.title,
@@ -150,7 +150,7 @@ export function toParameterMappings<Id>(
 }
 
 /** What Metabase knows of a model's columns. */
-export const toResultMetadata = ({ columns }: ModelSpec): object[] =>
+const toResultMetadata = ({ columns }: ModelSpec): object[] =>
   columns.map(({ name, title, description, type }) => ({
     name,
     display_name: title,
@@ -165,6 +165,50 @@ export const toTextSettings = (text: string): object => ({
 });
 
 /** The filters that a card can follow: those of its dashboard, or none. */
-export function filtersFor(card: CardSpec, dashboards: readonly DashboardSpec[]): readonly FilterSpec[] {
+function filtersFor(card: CardSpec, dashboards: readonly DashboardSpec[]): readonly FilterSpec[] {
   return dashboards.find((dashboard) => cardsOfDashboard(dashboard).includes(card))?.filters ?? [];
 }
+
+export type CardContent = {
+  readonly name: string;
+  readonly description: string;
+  readonly entity_id: string;
+  readonly type: 'question' | 'model';
+  readonly display: string;
+  readonly visualization_settings: Readonly<Record<string, unknown>>;
+  readonly parameters: readonly object[];
+  readonly result_metadata?: readonly object[];
+};
+
+/** What a card or model is in every Metabase, but for its query, which names the database, and its collection. */
+export function toCardContent(card: CardSpec | ModelSpec, dashboards: readonly DashboardSpec[]): CardContent {
+  const { key, name, description } = card;
+  const common = { name, description, entity_id: entityIdOf(key) };
+  if ('columns' in card)
+    return {
+      ...common,
+      type: 'model',
+      display: 'table',
+      visualization_settings: {},
+      parameters: [],
+      result_metadata: toResultMetadata(card),
+    };
+  return {
+    ...common,
+    type: 'question',
+    display: card.chart.display,
+    visualization_settings: toVisualizationSettings(card.chart),
+    parameters: toCardParameters(card, filtersFor(card, dashboards)),
+  };
+}
+
+/** A query of one stage; `tags` are a list in YAML and by name in the REST API. */
+export const toQuery = <Database, Tags>(database: Database, native: string, tags: Tags) => ({
+  'lib/type': 'mbql/query',
+  database,
+  stages: [{ 'lib/type': 'mbql.stage/native', native, 'template-tags': tags }],
+});
+
+/** The variables of a card or model; a model has none. */
+export const tagsOf = (card: CardSpec | ModelSpec, dashboards: readonly DashboardSpec[]): MetabaseTag[] =>
+  toTags(card, 'columns' in card ? [] : filtersFor(card, dashboards));

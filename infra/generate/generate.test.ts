@@ -170,7 +170,7 @@ describe('freshness', () => {
     expect(findStale(scratch, files)).toEqual([
       'docs/a.md:2: expected "three"',
       'config/b.reference.env: missing',
-      'config/gone.reference.env: no process of that name',
+      'config/gone.reference.env: nothing generates it any more',
     ]);
     writeStale(scratch, files);
     expect(findStale(scratch, files)).toEqual([]);

@@ -1,9 +1,11 @@
 // Everything that is generated from the code without a database, and the comparison with what is committed.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { catalogue } from '#analytics/metabase/catalogue.ts';
 import { readOpenApiDocuments } from './api-applications.ts';
 import { generateApiSpecifications } from './api-specifications.ts';
 import type { GeneratedFile } from './generated-file.ts';
+import { generateMetabaseTree, treeFolder } from './metabase-tree.ts';
 import { listProcessSettings } from './process-settings.ts';
 import { generateRecordTypes } from './record-types.ts';
 import { generateSettingsDocuments } from './settings-documents.ts';
@@ -15,6 +17,7 @@ export async function generateAll(root: string): Promise<GeneratedFile[]> {
     generateArchitecturePage(root),
     ...generateApiSpecifications(root, await readOpenApiDocuments()),
     ...generateSettingsDocuments(await listProcessSettings(root)),
+    ...generateMetabaseTree(catalogue),
   ];
 }
 
@@ -27,14 +30,22 @@ function readCommitted(root: string, path: string): string | undefined {
   }
 }
 
-/** Reference files of processes that no longer exist; none when the files are not about processes. */
+/** Folders of which every such file is generated: one that nothing generates any more is a leftover. */
+const generatedFolders = [
+  { folder: 'config', suffix: '.reference.env' },
+  { folder: treeFolder, suffix: '.yaml' },
+] as const;
+
+/** Files that were generated once and no longer are; none in a folder that the given files are not about. */
 function findLeftovers(root: string, files: readonly GeneratedFile[]): string[] {
-  const wanted = new Set(files.map(({ path }) => path).filter((path) => path.startsWith('config/')));
-  if (wanted.size === 0) return [];
-  return readdirSync(join(root, 'config'))
-    .filter((file) => file.endsWith('.reference.env'))
-    .map((file) => `config/${file}`)
-    .filter((path) => !wanted.has(path));
+  return generatedFolders.flatMap(({ folder, suffix }) => {
+    const wanted = new Set(files.map(({ path }) => path).filter((path) => path.startsWith(`${folder}/`)));
+    if (wanted.size === 0 || !existsSync(join(root, folder))) return [];
+    return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith(suffix))
+      .map((file) => `${folder}/${file}`)
+      .filter((path) => !wanted.has(path));
+  });
 }
 
 /** One line per file that differs from what the code gives, with the first line that does. */
@@ -48,7 +59,7 @@ export function findStale(root: string, files: readonly GeneratedFile[]): string
     const line = index === -1 ? expected.length : index;
     return [`${path}:${line + 1}: expected ${JSON.stringify(expected[line] ?? 'the end of the file')}`];
   });
-  return [...stale, ...findLeftovers(root, files).map((path) => `${path}: no process of that name`)];
+  return [...stale, ...findLeftovers(root, files).map((path) => `${path}: nothing generates it any more`)];
 }
 
 /** Writes what differs and returns the paths. */

@@ -15,6 +15,8 @@ const examples: Readonly<Record<string, string>> = {
   S3_SECRET_ACCESS_KEY: 'CHANGE_ME',
   S3_BUCKET: 'trialstream',
   ERASURE_KEY: 'CHANGE_ME_to_at_least_32_random_characters',
+  METABASE_URL: 'http://localhost:3000',
+  METABASE_DATABASE_URL: 'postgres://analyst:CHANGE_ME@localhost:5432/trialstream',
   OPERATIONS_PORT: '7000',
   HTTP_PORT: '7000',
 };
