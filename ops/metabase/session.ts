@@ -32,6 +32,8 @@ export async function openMetabase(
   { isDryRun }: { isDryRun: boolean },
 ): Promise<{ client: MetabaseClient | null; isNew: boolean }> {
   const { url, apiKey, adminEmail, adminPassword, waitMs } = config;
+  if (apiKey === undefined && (adminEmail === undefined || adminPassword === undefined))
+    throw refuse('set METABASE_API_KEY, or METABASE_ADMIN_EMAIL together with METABASE_ADMIN_PASSWORD');
   const stranger = createMetabaseClient(url, null);
   const properties = await waitForMetabase(stranger, waitMs);
   const isNew = properties['has-user-setup'] === false;
