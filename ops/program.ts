@@ -11,6 +11,7 @@ import { addDeployCommands } from './deploy-commands.ts';
 import { addExperimentCommands } from './experiments/commands.ts';
 import { addGroupCommands } from './groups/commands.ts';
 import { addGuardrailCommands } from './guardrails/commands.ts';
+import { addJobCommands } from './jobs/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
 import { addMetabaseCommands } from './metabase/commands.ts';
 import { addOffPolicyCommands } from './off-policy/commands.ts';
@@ -33,6 +34,7 @@ export function createProgram(line: CommandLine, program: Command = new Command(
   addRebuildCommands(program, line);
   addReconcileCommand(program, line);
   addUpkeepCommand(program, line);
+  addJobCommands(program, line);
   program.commandsGroup('Experiments and policies:');
   addDefinitionCommands(program, line);
   addExperimentCommands(program, line);

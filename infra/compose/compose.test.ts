@@ -16,7 +16,10 @@ const composeText = readFileSync(composePath, 'utf8');
 const exampleText = readFileSync(join(root, '.env.example'), 'utf8');
 const exampleVariables = Object.entries(parseEnv(exampleText)).map(([name, value]) => [name, value ?? ''] as const);
 const filledIn = Object.fromEntries(
-  exampleVariables.map(([name, value]) => [name, value || 'filledIn0123456789'.repeat(3)]),
+  exampleVariables.map(([name, value]) => [
+    name,
+    value || (name.endsWith('_URL') ? 'http://filled.in' : 'filledIn0123456789'.repeat(3)),
+  ]),
 );
 const compose = parseComposeFile(composePath, filledIn);
 const services = Object.entries(compose.services);

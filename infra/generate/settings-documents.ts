@@ -17,6 +17,7 @@ const examples: Readonly<Record<string, string>> = {
   ERASURE_KEY: 'CHANGE_ME_to_at_least_32_random_characters',
   METABASE_URL: 'http://localhost:3000',
   METABASE_DATABASE_URL: 'postgres://analyst:CHANGE_ME@localhost:5432/trialstream',
+  REDIS_URL: 'redis://:CHANGE_ME@localhost:6379',
   OPERATIONS_PORT: '7000',
   HTTP_PORT: '7000',
 };

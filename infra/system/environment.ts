@@ -1,5 +1,6 @@
 // The environment of each of our processes on a local stack.
 import { join } from 'node:path';
+import { jobKindNames } from '#domain/jobs/job-kinds.ts';
 import type { StackEndpoints } from '../local/components.ts';
 import { cacheDir } from '../local/local-dir.ts';
 import { deriveLocalAccess, type LocalAccess, urlOfRole } from './local-access.ts';
@@ -38,7 +39,7 @@ export function objectStoreEnvironment(endpoints: StackEndpoints): Environment {
 export const mlflowEnvironment = ({ mlflow }: StackEndpoints): Environment =>
   mlflow === undefined ? {} : { MLFLOW_URL: mlflow.url };
 
-/** Where services count rate limits together, when the stack runs with Redis. */
+/** Where services count rate limits together and jobs wait, when the stack runs with Redis. */
 const redisEnvironment = ({ redis }: StackEndpoints): Environment =>
   redis === undefined ? {} : { REDIS_URL: redis.url };
 
@@ -52,6 +53,7 @@ export function administratorEnvironment(endpoints: StackEndpoints, access: Loca
     ERASURE_KEY: access.erasureKey,
     KAFKA_REPLICATION_FACTOR: '1',
     ...mlflowEnvironment(endpoints),
+    ...redisEnvironment(endpoints),
     LOG_LEVEL: 'warn',
   };
 }
@@ -90,8 +92,10 @@ export function processEnvironment(options: {
   return {
     ...commonEnvironment(endpoints),
     ...(spec.needsObjectStore ? objectStoreEnvironment(endpoints) : {}),
-    ...(spec.name === 'assignment-service' ? mlflowEnvironment(endpoints) : {}),
-    ...(spec.portSetting === 'HTTP_PORT' ? redisEnvironment(endpoints) : {}),
+    ...(['assignment-service', 'job-worker'].includes(spec.name) ? mlflowEnvironment(endpoints) : {}),
+    ...(spec.portSetting === 'HTTP_PORT' || spec.needsRedis === true ? redisEnvironment(endpoints) : {}),
+    // A checkout can train.
+    ...(spec.name === 'job-worker' ? { JOB_KINDS: jobKindNames.join(',') } : {}),
     POSTGRES_URL: urlOfRole(endpoints, spec.role, access.rolePassword),
     ERASURE_KEY: access.erasureKey,
     [spec.portSetting]: String(options.port),

@@ -7,7 +7,8 @@ export type ProcessName =
   | 'parquet-archiver'
   | 'metrics-aggregator'
   | 'dataset-builder'
-  | 'guardrail-monitor';
+  | 'guardrail-monitor'
+  | 'job-worker';
 
 export type ProcessSpec = {
   readonly name: ProcessName;
@@ -17,6 +18,8 @@ export type ProcessSpec = {
   readonly portSetting: 'HTTP_PORT' | 'OPERATIONS_PORT';
   readonly defaultPort: number;
   readonly needsObjectStore: boolean;
+  /** It cannot do without Redis, so it runs only where the stack has it (profile `ml`). */
+  readonly needsRedis?: boolean;
 };
 
 export const processSpecs: readonly ProcessSpec[] = [
@@ -75,5 +78,15 @@ export const processSpecs: readonly ProcessSpec[] = [
     portSetting: 'OPERATIONS_PORT',
     defaultPort: 7051,
     needsObjectStore: false,
+  },
+  {
+    name: 'job-worker',
+    entry: 'workers/job-worker/main.ts',
+    // It does what operators do.
+    role: 'operator',
+    portSetting: 'OPERATIONS_PORT',
+    defaultPort: 7061,
+    needsObjectStore: true,
+    needsRedis: true,
   },
 ];

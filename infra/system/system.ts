@@ -204,7 +204,8 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     await Promise.all(all.filter((process) => !isService(process)).map((process) => process.stop()));
     for (const release of releases.splice(0)) release();
   };
-  const wanted = processSpecs.flatMap((spec) => replicasOf(spec, options.replicas?.[spec.name] ?? 1));
+  const possible = processSpecs.filter((spec) => spec.needsRedis !== true || options.endpoints.redis !== undefined);
+  const wanted = possible.flatMap((spec) => replicasOf(spec, options.replicas?.[spec.name] ?? 1));
   await add(wanted);
   const first = wanted.filter(({ spec, replica }) => replica <= (options.startAtFirst?.[spec.name] ?? replica));
   const started = await Promise.allSettled(

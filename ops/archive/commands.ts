@@ -1,12 +1,14 @@
 // `ops archive verify | compact`.
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import { FatalError } from '#platform/errors.ts';
 import { openArchiveCluster } from '../cluster/cluster.ts';
 import { archiveConfig } from '../cluster/cluster-config.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parseDay } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { runJob } from '../command-line/run-job.ts';
+import { addQueueOptions, type QueueOptions, refuseQueueOptions, submitAndReport } from '../jobs/queue-option.ts';
 import { formatArchiveReport, verifyArchive } from './verify-archive.ts';
 
 type VerifyArguments = { content: boolean; events: boolean; from: string; to: string; json: boolean };
@@ -58,12 +60,15 @@ export function addArchiveCommands(program: Command, line: CommandLine): void {
       if (report.problems.length > 0) line.reportProblems();
     });
 
-  group
-    .command('compact')
+  addQueueOptions(group.command('compact'))
     .description('one sorted file per closed hour, erased units out, replaced objects removed; safe to stop and repeat')
     .option('--dry-run', 'only show what would be done', false)
     .option('--json', 'one JSON object', false)
-    .action(async (options: { dryRun: boolean; json: boolean }) => {
+    .action(async (options: QueueOptions & { dryRun: boolean; json: boolean }) => {
+      refuseQueueOptions(options);
+      if (options.queue && options.dryRun)
+        throw new FatalError('a dry run is not queued: give --dry-run or --queue', { code: 'config-invalid' });
+      if (options.queue) return submitAndReport(line, { kind: 'compaction', given: {}, key: options.key }, options);
       const result = await runJob<CompactionResult>(
         compactionJob,
         { ...line.environment },

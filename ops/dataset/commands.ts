@@ -7,13 +7,14 @@ import type { CommandLine } from '../command-line/command-line.ts';
 import { parseInstant } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { runJob } from '../command-line/run-job.ts';
+import { addQueueOptions, type QueueOptions, refuseQueueOptions, submitAndReport } from '../jobs/queue-option.ts';
 import { compareDatasets, describeDataset } from './compare-datasets.ts';
 import { datasetConfig } from './dataset-config.ts';
 import { getDataset, listDatasets } from './find-dataset.ts';
 
 const buildJob = fileURLToPath(new URL('../../workers/dataset-build/main.ts', import.meta.url));
 
-type BuildOptions = { from?: Date; to?: Date; labelCutoff?: Date; json: boolean };
+type BuildOptions = QueueOptions & { from?: Date; to?: Date; labelCutoff?: Date; json: boolean };
 type Built = {
   datasetVersion: string;
   objectKey: string;
@@ -34,8 +35,7 @@ export function addDatasetCommands(program: Command, commandLine: CommandLine): 
   };
   const dataset = program.command('dataset').description('versions of the training data');
 
-  dataset
-    .command('build')
+  addQueueOptions(dataset.command('build'))
     .description('freeze the training rows into a dataset version (the same rows give the same version)')
     .addArgument(new Argument('<model>').choices([plannerModelName]))
     .addOption(new Option('--from <time>', 'only plans generated from this time on').argParser(parseInstant))
@@ -46,7 +46,20 @@ export function addDatasetCommands(program: Command, commandLine: CommandLine): 
       ),
     )
     .option('--json', 'one JSON object', false)
-    .action(async (model: string, { from, to, labelCutoff, json }: BuildOptions) => {
+    .action(async (model: string, { from, to, labelCutoff, json, ...queueOptions }: BuildOptions) => {
+      refuseQueueOptions(queueOptions);
+      if (queueOptions.queue) {
+        const times = { from, to, 'label-cutoff': labelCutoff };
+        const given = Object.entries(times).flatMap(([name, time]) =>
+          time === undefined ? [] : [[name, time.toISOString()] as const],
+        );
+        const request = {
+          kind: 'dataset-build',
+          given: { model, ...Object.fromEntries(given) },
+          key: queueOptions.key,
+        };
+        return submitAndReport(commandLine, request, { ...queueOptions, json });
+      }
       const built = await runJob<Built>(buildJob, {
         ...environment,
         DATASET_MODEL: model,

@@ -167,6 +167,17 @@ export const redisUrlSetting = optionalSetting(
   { secret: true },
 );
 
+/** Redis is not optional for jobs: it holds them. */
+export const queueRedisSetting = setting(
+  'REDIS_URL',
+  {
+    ...url(['redis:', 'rediss:']),
+    expected: 'a URL starting with redis:// or rediss:// (a local stack has Redis with "npm run up -- --profile ml")',
+  },
+  'Redis that holds the queues of jobs',
+  { secret: true },
+);
+
 export const mlflowSettings = {
   url: optionalSetting(
     'MLFLOW_URL',

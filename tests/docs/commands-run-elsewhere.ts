@@ -10,6 +10,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^npm run schemas:release\b/, test: 'schemas/history/schema-history.test.ts' },
   { command: /^npm run generate:database\b/, test: 'infra/generate/database-schema.integration.test.ts' },
   { command: /^(npm run -s ops --|ops) dataset\b/, test: 'ops/dataset/dataset.integration.test.ts' },
+  { command: /^(npm run -s ops --|ops) jobs\b/, test: 'workers/job-worker/job-worker.integration.test.ts' },
   { command: /^(npm run (-s )?train\b|python train_planner\.py )/, test: 'training/training.integration.test.ts' },
   { command: /^node workers\/dataset-build\//, test: 'workers/dataset-build/build-dataset.integration.test.ts' },
   { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },

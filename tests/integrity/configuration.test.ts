@@ -18,6 +18,7 @@ import { listSettings, type SettingsShape } from '#platform/config/settings.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 import { datasetBuildConfig } from '#workers/dataset-build/config.ts';
 import { guardrailMonitorConfig } from '#workers/guardrail-monitor/config.ts';
+import { jobWorkerConfig } from '#workers/job-worker/config.ts';
 
 const stream = ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'POSTGRES_URL'];
 const archive = ['S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY', 'S3_BUCKET'];
@@ -71,6 +72,12 @@ const programs: readonly {
     entry: 'workers/guardrail-monitor/main.ts',
     shape: guardrailMonitorConfig.shape,
     neverDefaulted: stream,
+  },
+  {
+    name: 'job-worker',
+    entry: 'workers/job-worker/main.ts',
+    shape: jobWorkerConfig.shape,
+    neverDefaulted: [...stream, ...archive, 'REDIS_URL', 'ERASURE_KEY'],
   },
   {
     name: 'dataset-build',
@@ -137,6 +144,7 @@ test.for(processSpecs)('$name --check-config tells valid settings from wrong one
     ...processEnvironment({ spec, endpoints, access: deriveLocalAccess(endpoints), port: 0 }),
     KAFKA_BROKERS: '127.0.0.1:1',
     SCHEMA_REGISTRY_URL: 'http://127.0.0.1:1',
+    REDIS_URL: 'redis://127.0.0.1:1',
   };
   const mistakes = { KAFKA_BROKERS: 'no port', POSTGRES_URL: 'mysql://u:s3cret@db/x', LOG_LEVEL: 'loud' };
   const [valid, wrong] = await Promise.all([

@@ -1,0 +1,15 @@
+// Every kind of job: to add one, write its file beside this one and a line here.
+import { compactionJob } from './compaction-job.ts';
+import { datasetBuildJob } from './dataset-build-job.ts';
+import type { JobKind } from './job-kind.ts';
+import { reconcileJob } from './reconcile-job.ts';
+import { trainingJob } from './training-job.ts';
+import { upkeepJob } from './upkeep-job.ts';
+
+export const jobKinds: readonly JobKind[] = [datasetBuildJob, trainingJob, compactionJob, reconcileJob, upkeepJob];
+
+export const jobKindNames: readonly string[] = jobKinds.map(({ name }) => name);
+
+export function findJobKind(name: string): JobKind | null {
+  return jobKinds.find((kind) => kind.name === name) ?? null;
+}

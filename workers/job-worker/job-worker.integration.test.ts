@@ -1,0 +1,243 @@
+// Jobs on a real queue, done by the worker's own process: killed, drained, cancelled, dead, and without Redis for a while.
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { jobKindNames } from '#domain/jobs/job-kinds.ts';
+import { redis } from '#infra/local/components/redis.ts';
+import { submitJob } from '#ops/jobs/queued-jobs.ts';
+import { createJobQueues, type JobQueues, queuePrefix } from '#platform/jobs/job-queues.ts';
+import type { JobState, JobView } from '#platform/jobs/job-view.ts';
+import { createPatientRedis, type Redis } from '#platform/redis/redis-client.ts';
+import { createSilentLogger } from '#platform/telemetry/logger.ts';
+import { runTraffic, sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
+import { writeDomainRows } from '#producers/planner-traffic/write-domain-rows.ts';
+import { inNamespace, topics } from '#schemas/topics.ts';
+import { archiveSegments } from '#tests/support/archive.ts';
+import { sampleEvent } from '#tests/support/events.ts';
+import { runOpsJson } from '#tests/support/ops-command.ts';
+import { createOwnComponent, type OwnComponent } from '#tests/support/own-component.ts';
+import { until } from '#tests/support/poll.ts';
+import { stackEndpoints } from '#tests/support/stack.ts';
+import { startTestSystem, type TestSystem } from '#tests/support/test-system.ts';
+import { writeTrainingRows } from '#tests/support/training-rows.ts';
+
+const patience = { deadlineMs: 60_000 };
+const world = sampleWorld({ households: 10 });
+const anHour = Date.UTC(2026, 0, 5, 3);
+
+let server: OwnComponent<{ url: string }>;
+let place: TestSystem;
+let client: Redis;
+let queues: JobQueues;
+
+const worker = () => place.system.process('job-worker');
+const ops = <T>(...args: string[]): Promise<T> =>
+  runOpsJson<T>(
+    {
+      postgresUrl: place.database.urlAs('operator'),
+      namespace: place.topics.namespace,
+      erasureKey: place.access.erasureKey,
+      settings: { REDIS_URL: server.endpoint.url },
+    },
+    args,
+  );
+const reach = (name: string, state: JobState): Promise<JobView> => {
+  const [kind, key] = name.split('/') as [string, string];
+  return until(
+    `${name} is ${state}`,
+    async () => {
+      const job = await queues.find(kind, key);
+      return job?.state === state && job;
+    },
+    patience,
+  );
+};
+
+/** Sessions of programs of jobs that wait for a lock of the test. */
+async function listWaiting(program: string): Promise<number[]> {
+  const { rows } = await place.database.pool.query<{ pid: number }>(
+    `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 AND wait_event_type = 'Lock'`,
+    [program],
+  );
+  return rows.map(({ pid }) => pid);
+}
+const inTheMiddle = (program: string): Promise<number[]> =>
+  until(
+    `${program} is in the middle of its work`,
+    async () => {
+      const pids = await listWaiting(program);
+      return pids.length > 0 && pids;
+    },
+    patience,
+  );
+const gone = (program: string): Promise<boolean> =>
+  until(`${program} has ended`, async () => (await listWaiting(program)).length === 0, patience);
+
+/** Holds what both programs need in the middle of their work: the lock of dataset builds, and writes to the manifest. */
+async function holdUp(): Promise<AsyncDisposable> {
+  // Not of the pool, whose sessions may not rest in a transaction.
+  const session = new pg.Client({ connectionString: place.database.url });
+  await session.connect();
+  await session.query('BEGIN');
+  await session.query(`SELECT pg_advisory_xact_lock(hashtextextended('dataset-build/planner', 0))`);
+  await session.query('LOCK TABLE exp.archive_manifest IN EXCLUSIVE MODE');
+  return { [Symbol.asyncDispose]: () => session.end() };
+}
+
+const submit = async (key: string): Promise<JobView> =>
+  (await submitJob(queues, { kind: 'dataset-build', given: {}, key, actor: 'tester' })).job;
+
+const listDatasets = async () =>
+  (await place.database.pool.query<{ dataset_version: string }>('SELECT dataset_version FROM exp.dataset_versions'))
+    .rows;
+
+beforeAll(async () => {
+  server = await createOwnComponent(redis);
+  await server.start();
+  place = await startTestSystem(
+    { 'job-worker': 1 },
+    {
+      endpoints: { ...stackEndpoints(), redis: server.endpoint },
+      overrides: () => ({ JOB_LOCK_MS: '3000', JOB_BACKOFF_MS: '10', JOB_DRAIN_MS: '300' }),
+    },
+  );
+  client = createPatientRedis({ url: server.endpoint.url, clientName: 'test', log: createSilentLogger() });
+  queues = createJobQueues({ redis: client, prefix: queuePrefix(place.topics.namespace), kinds: jobKindNames });
+  await writeDomainRows(place.database.pool, world.rows);
+  await writeTrainingRows(place.database.pool, runTraffic({ world }));
+  const segment = (partition: number) => ({
+    partition,
+    firstOffset: 0n,
+    appendTimeMs: anHour,
+    events: [sampleEvent({}), sampleEvent({})],
+  });
+  await archiveSegments(
+    {
+      pool: place.database.pool,
+      objectStore: place.objectStore,
+      topic: inNamespace(topics.events.name, place.topics.namespace),
+    },
+    [segment(0), segment(1)],
+  );
+}, 180_000);
+
+afterAll(async () => {
+  for (const { objectKey } of (await place?.objectStore.list('datasets/')) ?? [])
+    if ((await listDatasets()).some(({ dataset_version }) => objectKey.includes(dataset_version)))
+      await place.objectStore.delete(objectKey);
+  await queues?.[Symbol.asyncDispose]();
+  client?.disconnect();
+  await place?.stop();
+  await server?.[Symbol.asyncDispose]();
+});
+
+test('a worker that is killed in mid-job leaves nothing running, and the next one does each job once', async () => {
+  await using hold = await holdUp();
+  const build = ['dataset', 'build', 'planner', '--queue', '--key', 'daily'];
+  const first = await ops<JobView & { isNew: boolean }>(...build);
+  expect(first).toMatchObject({ kind: 'dataset-build', key: 'daily', isNew: true, submittedBy: 'tester' });
+  expect(first.parameters).toEqual({ model: 'planner', 'label-cutoff': expect.stringMatching(/Z$/) });
+  await ops('archive', 'compact', '--queue', '--key', 'hourly');
+  const [builder] = await inTheMiddle('dataset-build');
+  await inTheMiddle('compaction');
+
+  await worker().kill('SIGKILL');
+  await Promise.all([gone('dataset-build'), gone('compaction')]);
+  expect(await listDatasets()).toEqual([]);
+
+  await worker().start();
+  expect(await inTheMiddle('dataset-build')).not.toContain(builder);
+  await inTheMiddle('compaction');
+  await hold[Symbol.asyncDispose]();
+  const [built, compacted] = await Promise.all([
+    reach('dataset-build/daily', 'completed'),
+    reach('compaction/hourly', 'completed'),
+  ]);
+  expect(built).toMatchObject({ failedAttempts: 0, error: null, result: { alreadyExisted: false } });
+  expect(compacted).toMatchObject({ failedAttempts: 0, result: { files: 1, replacedObjects: 2, rows: 4 } });
+
+  // The same key again, by two at once: still one job and one effect.
+  const again = await Promise.all([1, 2].map(() => ops<JobView & { isNew: boolean }>(...build, '--wait')));
+  expect(again.map(({ isNew, state }) => ({ isNew, state }))).toEqual(
+    Array(2).fill({ isNew: false, state: 'completed' }),
+  );
+  expect(await listDatasets()).toEqual([
+    { dataset_version: (built.result as { datasetVersion: string }).datasetVersion },
+  ]);
+  const files = await place.database.pool.query(
+    `SELECT count(*) FROM exp.archive_manifest WHERE status = 'committed' AND row_count > 0`,
+  );
+  expect(files.rows).toEqual([{ count: 1n }]);
+  await expect(ops(...build, '--from', '2026-01-01')).rejects.toThrow('was asked for with other parameters');
+}, 180_000);
+
+test('a worker that is told to stop hands back what it cannot finish in time', async () => {
+  await using hold = await holdUp();
+  await ops('jobs', 'submit', 'dataset-build', '--key', 'drained', '--param', 'model=planner');
+  await inTheMiddle('dataset-build');
+  await worker().stop();
+  await gone('dataset-build');
+  expect(place.unexpectedEnds).toEqual([]);
+  expect(await queues.find('dataset-build', 'drained')).toMatchObject({ state: 'waiting', failedAttempts: 0 });
+  await hold[Symbol.asyncDispose]();
+  await worker().start();
+  expect(await reach('dataset-build/drained', 'completed')).toMatchObject({ result: { alreadyExisted: true } });
+}, 120_000);
+
+test('a running job is stopped and a waiting one never starts when they are cancelled', async () => {
+  await using hold = await holdUp();
+  await submit('first');
+  await inTheMiddle('dataset-build');
+  await submit('second');
+  const request = { by: 'tester', because: null };
+  expect(await queues.cancel('dataset-build', 'second', request)).toMatchObject({ state: 'cancelled' });
+  await ops('jobs', 'cancel', 'dataset-build/first', '--because', 'not needed');
+  expect(await reach('dataset-build/first', 'cancelled')).toMatchObject({ error: 'cancelled by tester: not needed' });
+  await gone('dataset-build');
+  await until(
+    'the worker has noted the other',
+    async () => (await reach('dataset-build/second', 'cancelled')).error !== null,
+  );
+  expect(await reach('dataset-build/second', 'cancelled')).toMatchObject({
+    startedAt: expect.any(String),
+    result: null,
+  });
+  await hold[Symbol.asyncDispose]();
+  await expect(ops('jobs', 'cancel', 'dataset-build/daily')).rejects.toThrow(
+    'is completed: there is nothing to cancel',
+  );
+}, 120_000);
+
+test('a dead job outlives Redis with its error, and is retried; without Redis everybody says so', async () => {
+  await place.database.pool.query('ALTER TABLE exp.training_rows RENAME TO rows_elsewhere');
+  await submit('broken');
+  const dead = await reach('dataset-build/broken', 'dead');
+  expect(dead).toMatchObject({ failedAttempts: 5, maxAttempts: 5 });
+  expect(dead.error).toMatch(/dataset-build: relation .*training_rows.* does not exist/);
+  await place.database.pool.query('ALTER TABLE exp.rows_elsewhere RENAME TO training_rows');
+
+  await server.stop();
+  await expect(ops('jobs', 'list')).rejects.toThrow(/ops: Redis at 127.0.0.1:\d+ cannot be used: .*ECONNREFUSED/);
+  await until('the worker is not ready', async () => (await fetch(`${worker().url}/readyz`)).status === 503);
+  await server.start();
+  await until('the worker is ready again', async () => (await fetch(`${worker().url}/readyz`)).ok);
+
+  const { jobs } = await ops<{ jobs: JobView[] }>('jobs', 'list', '--state', 'dead');
+  expect(jobs).toEqual([dead]);
+  expect(await ops('jobs', 'show', 'dataset-build/broken')).toMatchObject({ ...dead, log: expect.any(Array) });
+  await ops('jobs', 'retry', 'dataset-build/broken');
+  expect(await reach('dataset-build/broken', 'completed')).toMatchObject({ failedAttempts: 0, error: null });
+  const metrics = await (await fetch(`${worker().url}/metrics`)).text();
+  expect(metrics).toMatch(/job_attempts_total\{kind="dataset-build",outcome="failed",service="job-worker"\} 5/);
+  expect(place.unexpectedEnds).toEqual([]);
+}, 180_000);
+
+test('wrong kinds, parameters and keys are refused with what was expected', async () => {
+  const refused = (kind: string, given: Record<string, string>, key?: string) =>
+    expect(submitJob(queues, { kind, given, key, actor: 'tester' })).rejects;
+  await refused('painting', {}).toThrow('there is no kind of job painting: known are dataset-build');
+  await refused('training', { epochs: '0', colour: 'red' }).toThrow(
+    /epochs: received "0"; expected an integer from 1[\s\S]*colour[\s\S]*dataset: received nothing/,
+  );
+  await refused('upkeep', {}, 'a key').toThrow('expected up to 120 letters');
+  await expect(queues.get('upkeep', 'nothing')).rejects.toThrow('there is no job upkeep/nothing');
+});
