@@ -157,6 +157,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await app.register(swaggerUi, { routePrefix: '/docs' });
 
   const answers = metrics.counter('ingest_answers_total', 'Answers by status', ['status']);
+  // There from the start: the first increase of a series that was not there before is invisible to Prometheus.
+  for (const status of ['202', '429', '500', '503']) answers.inc({ status }, 0);
   const events = metrics.counter('ingest_events_total', 'Events by outcome and code', ['outcome', 'code']);
   const limited = metrics.counter('ingest_requests_rate_limited_total', 'Requests of keys that ask too often');
   limitRate(app, { rateLimiter: deps.rateLimiter, onRefused: () => limited.inc() });

@@ -82,9 +82,11 @@ export async function startService(options: {
     maxInFlightBytes,
     callerShareRatio: callerSharePercent / 100,
   });
-  const inFlight = metrics.gauge('ingest_in_flight', 'Requests and body bytes held now', ['what']);
-  const queued = metrics.gauge('ingest_queued', 'Events and bytes that wait for Kafka', ['what']);
-  const fresh = metrics.gauge('ingest_definitions_fresh', '1 while definitions follow Postgres, 0 while it is away');
+  const inFlightRequests = metrics.gauge('ingest_in_flight_requests', 'Requests held now');
+  const inFlightBytes = metrics.gauge('ingest_in_flight_bytes', 'Bytes of request bodies held now');
+  const queuedRecords = metrics.gauge('ingest_queued_records', 'Events that wait for Kafka');
+  const queuedBytes = metrics.gauge('ingest_queued_bytes', 'Bytes of events that wait for Kafka');
+  const fresh = metrics.gauge('definitions_fresh', '1 while definitions follow Postgres, 0 while it is away');
   const app = await buildApp({
     keys,
     admission,
@@ -105,11 +107,11 @@ export async function startService(options: {
     }),
     measure: () => {
       const held = admission.inFlight();
-      inFlight.set({ what: 'requests' }, held.requests);
-      inFlight.set({ what: 'bytes' }, held.bytes);
+      inFlightRequests.set(held.requests);
+      inFlightBytes.set(held.bytes);
       const depth = producer.depth();
-      queued.set({ what: 'records' }, depth.records);
-      queued.set({ what: 'bytes' }, depth.bytes);
+      queuedRecords.set(depth.records);
+      queuedBytes.set(depth.bytes);
       fresh.set(definitions.isFresh() ? 1 : 0);
     },
     metrics,

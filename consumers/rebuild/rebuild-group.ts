@@ -109,7 +109,7 @@ export async function rebuildGroup<P>(deps: RebuildDeps<P>): Promise<RebuildRepo
       sink: deps.sink,
       // They are on Kafka since the record was first read.
       publishDeadLetters: async () => undefined,
-      metrics: createRunnerMetrics(metrics, { partitionCount: 0, now: Date.now }),
+      metrics: createRunnerMetrics(metrics, { partitionCount: 0 }),
       log,
       now: Date.now,
       random: Math.random,

@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path';
 import { catalogue } from '#analytics/metabase/catalogue.ts';
 import { readOpenApiDocuments } from './api-applications.ts';
 import { generateApiSpecifications } from './api-specifications.ts';
+import { generateDashboard } from './dashboard.ts';
 import type { GeneratedFile } from './generated-file.ts';
 import { generateMetabaseTree, treeFolder } from './metabase-tree.ts';
+import { generateMetricsPage } from './metrics-page.ts';
 import { listProcessSettings } from './process-settings.ts';
 import { generateRecordTypes } from './record-types.ts';
 import { generateSettingsDocuments } from './settings-documents.ts';
@@ -15,6 +17,8 @@ export async function generateAll(root: string): Promise<GeneratedFile[]> {
   return [
     generateRecordTypes(),
     generateArchitecturePage(root),
+    generateMetricsPage(root),
+    generateDashboard(),
     ...generateApiSpecifications(root, await readOpenApiDocuments()),
     ...generateSettingsDocuments(await listProcessSettings(root)),
     ...generateMetabaseTree(catalogue),

@@ -84,7 +84,7 @@ function setUp(
         ...options.sink,
       },
       publishDeadLetters: async () => undefined,
-      metrics: createRunnerMetrics(createMetrics({ service: 'test' }), { partitionCount: 0, now: () => 0 }),
+      metrics: createRunnerMetrics(createMetrics({ service: 'test' }), { partitionCount: 0 }),
       log: createSilentLogger(),
       now: Date.now,
       random: () => 0,

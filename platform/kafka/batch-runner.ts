@@ -4,6 +4,7 @@ import { createBackpressure } from '#platform/kafka/backpressure.ts';
 import type { ConsumerMember, FetchedBatch, TopicInspector } from '#platform/kafka/consumer-port.ts';
 import type { DeadLetterPublisher } from '#platform/kafka/dead-letters.ts';
 import { createFlusher } from '#platform/kafka/flusher.ts';
+import { createLagMeter } from '#platform/kafka/lag-meter.ts';
 import { createOwnedPartition, type OwnedPartition } from '#platform/kafka/owned-partition.ts';
 import { createPartitionBuffer } from '#platform/kafka/partition-buffer.ts';
 import { createPositioner } from '#platform/kafka/positioner.ts';
@@ -159,6 +160,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     if (!isCurrent(partition) || partition.phase !== 'active' || partition.flushing || partition.buffer === undefined)
       return;
     if (inFlight.size >= config.flushConcurrency) return;
+    const oldestMs = partition.buffer.oldestTimestampMs;
     const force = draining || backpressure.isPressedBy(partition);
     const batch = partition.buffer.take(config.flush, now(), { force });
     if (batch === undefined) {
@@ -168,13 +170,15 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       return;
     }
     partition.flushing = true;
+    partition.flushingFromMs = oldestMs;
     const run = flusher
       .flush(batch, () => isCurrent(partition))
       .then(
         (outcome) => {
           if (outcome === 'abandoned') return;
           partition.stored = { ...partition.stored, nextOffset: batch.nextOffset };
-          metrics.committed(partition.id, partition.highWatermark - batch.nextOffset, batch);
+          partition.flushingFromMs = undefined;
+          if (isCurrent(partition)) lagMeter.measure(partition);
         },
         (error: unknown) => {
           if (error instanceof OwnershipLostError) {
@@ -187,6 +191,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       );
     const settled = run.finally(() => {
       partition.flushing = false;
+      partition.flushingFromMs = undefined;
       if (inFlight.get(partition.id) === settled) inFlight.delete(partition.id);
       if (!draining) backpressure.resumeWhereRoom();
       scheduleAll();
@@ -262,6 +267,8 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
     stalled: fail,
   });
 
+  const lagMeter = createLagMeter({ owned, readOffsets: () => deps.inspector.offsets(), metrics, now });
+
   return {
     start: async () => {
       await member.start({
@@ -278,6 +285,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
         },
         revoked: () => {
           joined = false;
+          metrics.revoked();
           for (const partition of [...owned.values()]) drop(partition);
         },
         fetched,
@@ -285,6 +293,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       });
       commitTimer = setInterval(() => void commitToKafka(), kafkaCommitIntervalMs);
       lookTimer = setInterval(() => void lookForMoves(), config.lookIntervalMs ?? defaultLookIntervalMs);
+      lagMeter.start();
       watchdog.start();
     },
     ready: () => joined && !failed && [...owned.values()].every(({ phase }) => phase === 'active' || phase === 'held'),
@@ -293,6 +302,7 @@ export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRu
       draining = true;
       clearInterval(commitTimer);
       clearInterval(lookTimer);
+      lagMeter.stop();
       watchdog.stop();
       for (const { id } of owned.values()) member.pause(id);
       for (;;) {

@@ -97,7 +97,7 @@ export async function startConsumer<T, P>(options: {
         }),
         now: Date.now,
       }),
-      metrics: createRunnerMetrics(metrics, { partitionCount: options.topic.partitions, now: Date.now }),
+      metrics: createRunnerMetrics(metrics, { partitionCount: options.topic.partitions }),
       log,
       now: Date.now,
       random: Math.random,

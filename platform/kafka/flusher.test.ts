@@ -69,7 +69,7 @@ function setUp(options: { sink?: Partial<Sink<number>>; advance?: (log: string[]
           `dead-lettered ${letters.map(({ record: { offset }, rejection }) => `${offset}:${rejection.reason}`).join(',')}`,
         );
     },
-    metrics: createRunnerMetrics(createMetrics({ service: 'test' }), { partitionCount: 0, now: () => 0 }),
+    metrics: createRunnerMetrics(createMetrics({ service: 'test' }), { partitionCount: 0 }),
     log: createSilentLogger(),
     random: () => 0,
     retry: { firstDelayMs: 1, maxDelayMs: 1 },

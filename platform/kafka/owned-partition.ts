@@ -14,6 +14,8 @@ export type OwnedPartition<T> = {
   phase: 'positioning' | 'held' | 'active' | 'dropped';
   buffer: PartitionBuffer<T> | undefined;
   flushing: boolean;
+  /** Broker time of the first record of the running flush, in ms. */
+  flushingFromMs: number | undefined;
   paused: boolean;
   timer: NodeJS.Timeout | undefined;
   /** Where the group is in Postgres, as far as this member knows. */
@@ -32,6 +34,7 @@ export function createOwnedPartition<T>(id: number): OwnedPartition<T> {
     phase: 'positioning',
     buffer: undefined,
     flushing: false,
+    flushingFromMs: undefined,
     paused: true,
     timer: undefined,
     stored: unknownPosition,

@@ -8,6 +8,8 @@ export type PartitionBuffer<T> = {
   readonly position: bigint;
   readonly recordCount: number;
   readonly byteCount: number;
+  /** Broker time of the first record that waits, in ms. */
+  readonly oldestTimestampMs: number | undefined;
   /** The next batch is a claimed range that has not arrived completely: it can neither be cut nor flushed yet. */
   readonly awaitsRange: boolean;
   /** Adds records in offset order; those below the position were seen before and are left out. */
@@ -128,6 +130,9 @@ export function createPartitionBuffer<T>(options: {
     },
     get byteCount() {
       return byteCount;
+    },
+    get oldestTimestampMs() {
+      return waiting[0]?.timestampMs;
     },
     get awaitsRange() {
       return pinnedEnd !== null && position < pinnedEnd;

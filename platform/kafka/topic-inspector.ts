@@ -24,13 +24,13 @@ export function createTopicInspector(options: {
         const metadata = await admin.metadata({ topics: [topic] });
         const found = metadata.topics.get(topic);
         if (found === undefined) {
-          throw new FatalError(`topic ${topic} does not exist: run "npm run deploy"`, { code: 'config-invalid' });
+          throw new FatalError(`topic ${topic} does not exist: run "ops deploy"`, { code: 'config-invalid' });
         }
         return { clusterId: metadata.id, topicId: found.id };
       } catch (error) {
         if (error instanceof FatalError) throw error;
         if (JSON.stringify(error, ['apiId', 'errors']).includes('UNKNOWN_TOPIC_OR_PARTITION')) {
-          throw new FatalError(`topic ${topic} does not exist: run "npm run deploy"`, {
+          throw new FatalError(`topic ${topic} does not exist: run "ops deploy"`, {
             code: 'config-invalid',
             cause: error,
           });

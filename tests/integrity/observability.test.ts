@@ -1,0 +1,88 @@
+// What an operator sees is there: every running process exposes exactly the metrics that docs/metrics.md lists.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { listMetrics } from '#infra/generate/metric-catalogue.ts';
+import { repositoryRoot } from '#infra/local/local-dir.ts';
+import { waitUntilCaughtUp } from '#infra/system/caught-up.ts';
+import { processSpecs } from '#infra/system/process-specs.ts';
+import { createMetrics } from '#platform/telemetry/metrics.ts';
+import { sampleEvent } from '#tests/support/events.ts';
+import { until } from '#tests/support/poll.ts';
+import { createExperiment, post } from '#tests/support/service-client.ts';
+import { startTestSystem, type TestSystem } from '#tests/support/test-system.ts';
+
+const eventCount = 60;
+let run: TestSystem;
+
+beforeAll(async () => {
+  run = await startTestSystem(Object.fromEntries(processSpecs.map(({ name }) => [name, 1])));
+});
+afterAll(async () => {
+  await run?.stop();
+});
+
+type Exposed = { readonly type: string; readonly labels: Set<string>; sum: number };
+
+/** Metrics of a process by name, with the labels of their samples; the parts of a histogram count as one. */
+async function scrape(name: (typeof processSpecs)[number]['name']): Promise<Map<string, Exposed>> {
+  const answer = await fetch(`${run.system.process(name).url}/metrics`);
+  const found = new Map<string, Exposed>();
+  const text = await answer.text();
+  for (const [, metric, type] of text.matchAll(/^# TYPE (\w+) (\w+)$/gm))
+    found.set(metric!, { type: type!, labels: new Set(), sum: 0 });
+  for (const [, series, labels = '', value] of text.matchAll(/^(\w+)(?:\{(.*)\})? (\S+)$/gm)) {
+    const metric = found.get(series!) ?? found.get(series!.replace(/_(bucket|sum|count)$/, ''));
+    expect(metric, `${name} says the type of ${series}`).toBeDefined();
+    for (const [, label] of labels.matchAll(/(\w+)="/g)) metric!.labels.add(label!);
+    expect(labels).toContain(`service="${name}"`);
+    metric!.sum += Number(value);
+  }
+  return found;
+}
+
+function toBody(variants: readonly string[], experimentId: string, index: number) {
+  const { event_id, event_type, unit_type, context, metrics } = sampleEvent();
+  const experiments = [{ experiment_id: experimentId, variant_id: variants[index % 2] }];
+  const timestamp = '2026-10-01T12:00:00Z';
+  return { event_id, event_type, unit_type, unit_id: `user-${index}`, context, metrics, experiments, timestamp };
+}
+
+describe('metrics', () => {
+  test('each process exposes those of docs/metrics.md and no others, with their labels', async () => {
+    const created = await createExperiment(run, { key: 'observed', exposure: 'implicit' });
+    const variants = created.variants.map(({ variant_id }) => variant_id);
+    const events = Array.from({ length: eventCount }, (_, index) => toBody(variants, created.experiment_id, index));
+    await post(`${run.system.process('ingestion-service').url}/v1/events`, run.access.ingestKey, events, [202]);
+    await waitUntilCaughtUp({ kafka: run.topics.kafka, pool: run.database.pool, namespace: run.topics.namespace });
+
+    const defaults = createMetrics({ service: 'test', processMetrics: true });
+    const everywhere = (await defaults.registry.getMetricsAsJSON()).map(({ name }) => name);
+    const metrics = listMetrics(repositoryRoot);
+    for (const { name } of processSpecs) {
+      const exposed = await scrape(name);
+      const own = [...exposed].filter(([metric]) => !everywhere.includes(metric));
+      const expected = metrics.filter(({ processes }) => processes.includes(name));
+      expect(own.map(([metric, { type }]) => `${metric} ${type}`).sort(), name).toEqual(
+        expected.map((metric) => `${metric.name} ${metric.type}`).sort(),
+      );
+      for (const { name: metric, labels } of expected) {
+        const known = [...labels, 'service', 'le'];
+        expect(
+          [...exposed.get(metric)!.labels].filter((label) => !known.includes(label)),
+          metric,
+        ).toEqual([]);
+      }
+    }
+  });
+
+  test('every group accounts for all records, and knows that it is not behind', async () => {
+    for (const name of ['postgres-sink', 'parquet-archiver', 'metrics-aggregator', 'dataset-builder'] as const) {
+      const exposed = await until(`${name} to have counted`, async () => {
+        const found = await scrape(name);
+        return found.get('consumer_consumed_records_total')!.sum === eventCount && found;
+      });
+      expect(exposed.get('consumer_records_total')!.sum).toBe(eventCount);
+      expect(exposed.get('consumer_partitions')!.sum).toBe(exposed.get('consumer_topic_partitions')!.sum);
+      expect(exposed.get('consumer_lag_records')!.sum).toBe(0);
+    }
+  });
+});
