@@ -7,12 +7,14 @@ import { allowOrigins } from '#api/cross-origin.ts';
 import { describeResponses } from '#api/openapi.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { limitDepth, limitRate } from '#api/request-limits.ts';
+import { traceRequests } from '#api/trace-requests.ts';
 import { answerUnreadableAddress, maxParamLength } from '#api/unreadable-address.ts';
 import { storableTextFormat } from '#domain/definitions/definition-body.ts';
 import { isStorableText } from '#domain/event/parse-event.ts';
 import { stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
+import type { Tracing } from '#platform/telemetry/tracing.ts';
 import type { DefinitionFeed } from './definition-feed.ts';
 import { handleErrors } from './request-error.ts';
 import { type AssignmentRoutesDeps, assignmentRoutes } from './routes-assignments.ts';
@@ -38,6 +40,7 @@ export type AppDeps = {
   corsOrigins: readonly string[];
   readiness: () => Readiness;
   metrics: Metrics;
+  tracing: Tracing;
   /** Sets the gauges that are read from state; called before metrics are shown. */
   measure?: () => void;
   log: Logger;
@@ -68,6 +71,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   handleErrors(app, deps.log);
   stopPromptly(app);
+  traceRequests(app, deps.tracing);
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -94,7 +98,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   );
   limitRate(app, { rateLimiter: deps.rateLimiter, onRefused: () => limited.inc() });
   limitDepth(app);
-  await allowOrigins(app, deps.corsOrigins, ['if-none-match', 'x-api-key']);
+  await allowOrigins(app, deps.corsOrigins, ['if-none-match', 'traceparent', 'x-api-key']);
 
   await app.register(operationsRoutes, {
     metrics: deps.metrics,

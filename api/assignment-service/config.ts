@@ -8,7 +8,7 @@ import {
   rateLimitSettings,
   redisUrlSetting,
   registrySettings,
-  telemetrySettings,
+  tracedTelemetrySettings,
 } from '#platform/config/common-settings.ts';
 import { defineConfig, integer, optionalSetting, setting, url } from '#platform/config/settings.ts';
 
@@ -46,5 +46,5 @@ export const assignmentServiceConfig = defineConfig({
       { default: 2 },
     ),
   },
-  telemetry: telemetrySettings,
+  telemetry: tracedTelemetrySettings,
 });

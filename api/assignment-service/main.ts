@@ -7,8 +7,15 @@ import { startService } from './start-service.ts';
 await runMain({
   service: 'assignment-service',
   config: assignmentServiceConfig,
-  start: async ({ config, log, metrics, resources }) => {
-    const app = await startService({ config, log, metrics, resources, instance: `${hostname()}:${process.pid}` });
+  start: async ({ config, log, metrics, tracing, resources }) => {
+    const app = await startService({
+      config,
+      log,
+      metrics,
+      tracing,
+      resources,
+      instance: `${hostname()}:${process.pid}`,
+    });
     const address = await app.listen(config.http);
     log.info({ address }, 'listening');
   },

@@ -14,6 +14,7 @@ import { createPostgresPool } from '#platform/postgres/pool.ts';
 import { createTypedPool } from '#platform/postgres/typed-pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
+import { type Tracing, tracingOff } from '#platform/telemetry/tracing.ts';
 import { type AssignmentEncoder, createAssignmentOutbox } from '#producers/assignment-publisher/assignment-outbox.ts';
 import { createDefinitionOutbox, type DefinitionEncoder } from '#producers/assignment-publisher/definition-outbox.ts';
 import { type OutboxRelayConfig, startOutboxRelay } from '#producers/assignment-publisher/outbox-relay.ts';
@@ -57,6 +58,7 @@ export async function startService(options: {
   config: AssignmentServiceSettings;
   log: Logger;
   metrics: Metrics;
+  tracing?: Tracing;
   resources: AsyncDisposableStack;
   /** Shown beside the outbox that this instance publishes. */
   instance: string;
@@ -64,7 +66,7 @@ export async function startService(options: {
   /** A client to use instead of one made from the settings, such as one whose network fails on purpose. */
   kafka?: Kafka;
 }): Promise<FastifyInstance> {
-  const { config, log, metrics, resources } = options;
+  const { config, log, metrics, tracing = tracingOff, resources } = options;
   const openPool = (applicationName: string, poolSize: number) => {
     const pool = createPostgresPool({
       ...config.postgres,
@@ -197,6 +199,7 @@ export async function startService(options: {
     explain: { units, currentDefinitions: live.current, lookAgain: live.lookAgain, nowMs: Date.now },
     flags: createFlagEvaluator({ assignUnit, currentDefinitions: live.current, lookAgain: live.lookAgain }),
     metrics,
+    tracing,
     measure: () => {
       definitionsFresh.set(live.state().isFresh ? 1 : 0);
       cacheEntries.set(cache.size());

@@ -6,9 +6,12 @@ import { findPollutingKey } from '#api/ingestion-service/polluting-key.ts';
 import { MalformedLine, RequestError, type RequestEvents } from '#api/ingestion-service/request-body.ts';
 import { isDeeperThan } from '#api/request-limits.ts';
 import { eventLimits } from '#domain/event/parse-event.ts';
+import { traceHeaderBytes, traceHeaders } from '#platform/kafka/trace-records.ts';
+import type { Traceparent, TraceSpan, Tracing } from '#platform/telemetry/tracing.ts';
 import type { EncodedEvent, EventProducer } from '#producers/event-producer/event-producer.ts';
-import { ProducerOverloadedError } from '#producers/event-producer/send-queue.ts';
+import { type Delivery, ProducerOverloadedError } from '#producers/event-producer/send-queue.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
+import { topics } from '#schemas/topics.ts';
 
 export type EventResult =
   | { readonly index: number; readonly event_id: string; readonly status: 'accepted' }
@@ -31,6 +34,7 @@ export type EventResult =
 export type AcceptEventsDeps = {
   definitions: Definitions;
   producer: Pick<EventProducer, 'encode' | 'sendEach'>;
+  tracing: Tracing;
   now: () => number;
 };
 
@@ -38,6 +42,7 @@ export type AcceptEvents = (
   request: RequestEvents,
   caller: string,
   key: IdempotencyKey | null,
+  traceparent?: Traceparent,
 ) => Promise<EventResult[]>;
 
 type Problem = { readonly code: string; readonly message: string; readonly field?: string };
@@ -135,7 +140,26 @@ export function createAcceptEvents(deps: AcceptEventsDeps): AcceptEvents {
     );
   };
 
-  return async (request, caller, key) => {
+  /** Written with the context of this span, so that whoever reads the records continues its trace. */
+  const sendTraced = async (
+    records: readonly EncodedEvent[],
+    span: TraceSpan | undefined,
+  ): Promise<readonly Delivery[]> => {
+    if (span === undefined) return producer.sendEach(records);
+    const headers = traceHeaders(span.traceparent);
+    try {
+      const traced = records.map((record) => ({ ...record, headers, bytes: record.bytes + traceHeaderBytes }));
+      const deliveries = await producer.sendEach(traced);
+      const lost = deliveries.filter(({ status }) => status !== 'acknowledged').length;
+      span.end(lost === 0 ? {} : { error: `${lost} of ${records.length} records were not acknowledged` });
+      return deliveries;
+    } catch (error) {
+      span.end({ error: (error as Error).message });
+      throw error;
+    }
+  };
+
+  return async (request, caller, key, traceparent) => {
     const nowMs = deps.now();
     const results = new Array<EventResult>(request.events.length);
     const prefix = (index: number): string => (request.form === 'batch' ? `events[${index}]` : '');
@@ -174,7 +198,13 @@ export function createAcceptEvents(deps: AcceptEventsDeps): AcceptEvents {
     }
     if (sent.length === 0) return results;
     try {
-      const deliveries = await producer.sendEach(sent.map(({ record }) => record));
+      const span = deps.tracing.start(`send ${topics.events.name}`, {
+        kind: 'producer',
+        traceparent,
+        attributes: { 'messaging.system': 'kafka', 'messaging.batch.message_count': sent.length },
+      });
+      const records = sent.map(({ record }) => record);
+      const deliveries = await sendTraced(records, span);
       for (const [position, { index, eventId }] of sent.entries()) {
         results[index] =
           deliveries[position]?.status === 'acknowledged'

@@ -6,6 +6,7 @@ import type { ApiKey } from '#api/authentication.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
+import { tracingOff } from '#platform/telemetry/tracing.ts';
 import { createFakeEventProducer } from '#producers/event-producer/fake-event-producer.ts';
 import { createAcceptEvents } from './accept-events.ts';
 import { createAdmission } from './admission.ts';
@@ -64,13 +65,14 @@ async function setUp(
   const app = await buildApp({
     keys: { find: (secret) => keys[secret] ?? null },
     admission,
-    acceptEvents: createAcceptEvents({ definitions, producer, now: () => now }),
+    acceptEvents: createAcceptEvents({ definitions, producer, tracing: tracingOff, now: () => now }),
     limits,
     rateLimiter: options.rateLimiter ?? { take: () => ({ allowed: true }) },
     corsOrigins: options.corsOrigins ?? [],
     readiness: () => ({ ready: true, detail: {} }),
     measure: () => undefined,
     metrics: createMetrics({ service: 'test' }),
+    tracing: tracingOff,
     log: createSilentLogger(),
   });
   const post = (body: string | Buffer | object, headers: Record<string, string> = {}) =>

@@ -19,11 +19,13 @@ import {
 import { describeResponses } from '#api/openapi.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { limitRate } from '#api/request-limits.ts';
+import { traceRequests } from '#api/trace-requests.ts';
 import { answerUnreadableAddress } from '#api/unreadable-address.ts';
 import { classifyError, describeError } from '#platform/errors.ts';
 import { stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
+import type { Tracing } from '#platform/telemetry/tracing.ts';
 
 export type AppDeps = {
   keys: Pick<ApiKeyStore, 'find'>;
@@ -37,6 +39,7 @@ export type AppDeps = {
   /** Sets the gauges that are read from state; called before metrics are shown. */
   measure: () => void;
   metrics: Metrics;
+  tracing: Tracing;
   log: Logger;
 };
 
@@ -145,6 +148,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   handleErrors(app, deps.log);
   stopPromptly(app);
+  const traces = traceRequests(app, deps.tracing);
   addEventParsers(app, { limits: deps.limits, reserve: deps.admission.reserve });
   await app.register(swagger, {
     openapi: {
@@ -162,7 +166,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const events = metrics.counter('ingest_events_total', 'Events by outcome and code', ['outcome', 'code']);
   const limited = metrics.counter('ingest_requests_rate_limited_total', 'Requests of keys that ask too often');
   limitRate(app, { rateLimiter: deps.rateLimiter, onRefused: () => limited.inc() });
-  await allowOrigins(app, deps.corsOrigins, ['content-encoding', 'idempotency-key']);
+  await allowOrigins(app, deps.corsOrigins, ['content-encoding', 'idempotency-key', 'traceparent']);
   const seconds = metrics.histogram('ingest_request_duration_seconds', 'From the request to the end of its answer');
 
   app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'alive' }));
@@ -226,6 +230,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
         request.body as RequestEvents,
         getCaller(request).name,
         keyOf(request.headers['idempotency-key']),
+        traces.of(request),
       );
       for (const result of results) events.inc({ outcome: result.status, code: 'code' in result ? result.code : 'ok' });
       const { status, body } = toAnswer(results);

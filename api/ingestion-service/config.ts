@@ -8,7 +8,7 @@ import {
   rateLimitSettings,
   redisUrlSetting,
   registrySettings,
-  telemetrySettings,
+  tracedTelemetrySettings,
 } from '#platform/config/common-settings.ts';
 import { defineConfig, integer, setting } from '#platform/config/settings.ts';
 
@@ -70,5 +70,5 @@ export const ingestionServiceConfig = defineConfig({
       default: 10_000,
     },
   ),
-  telemetry: telemetrySettings,
+  telemetry: tracedTelemetrySettings,
 });

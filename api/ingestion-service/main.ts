@@ -6,8 +6,8 @@ import { startService } from './start-service.ts';
 await runMain({
   service: 'ingestion-service',
   config: ingestionServiceConfig,
-  start: async ({ config, log, metrics, resources }) => {
-    const app = await startService({ config, log, metrics, resources });
+  start: async ({ config, log, metrics, tracing, resources }) => {
+    const app = await startService({ config, log, metrics, tracing, resources });
     const address = await app.listen(config.http);
     log.info({ address }, 'listening');
   },

@@ -13,6 +13,7 @@ import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
+import { type Tracing, tracingOff } from '#platform/telemetry/tracing.ts';
 import { followDefinitionTopic } from '#producers/definition-store/definition-topic.ts';
 import { createEventProducer, type EventProducer } from '#producers/event-producer/event-producer.ts';
 import { inNamespace, topics } from '#schemas/topics.ts';
@@ -27,13 +28,14 @@ export async function startService(options: {
   config: IngestionServiceSettings;
   log: Logger;
   metrics: Metrics;
+  tracing?: Tracing;
   resources: AsyncDisposableStack;
   /** A client to use instead of one made from the settings, such as one whose network fails on purpose. */
   kafka?: Kafka;
   /** A producer to use instead of one on Kafka. */
   producer?: EventProducer;
 }): Promise<FastifyInstance> {
-  const { config, log, metrics, resources } = options;
+  const { config, log, metrics, tracing = tracingOff, resources } = options;
   const pool = createPostgresPool({
     ...config.postgres,
     applicationName: 'ingestion-service',
@@ -90,7 +92,7 @@ export async function startService(options: {
   const app = await buildApp({
     keys,
     admission,
-    acceptEvents: createAcceptEvents({ definitions, producer, now: Date.now }),
+    acceptEvents: createAcceptEvents({ definitions, producer, tracing, now: Date.now }),
     limits: { maxBodyBytes, maxEvents },
     rateLimiter: createRateLimiter(
       { redisUrl: config.redisUrl, scope: 'ingestion-service', config: config.rateLimit, log },
@@ -115,6 +117,7 @@ export async function startService(options: {
       fresh.set(definitions.isFresh() ? 1 : 0);
     },
     metrics,
+    tracing,
     log,
   });
   resources.defer(() => app.close());

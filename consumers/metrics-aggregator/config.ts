@@ -8,7 +8,7 @@ import {
   operationsSettings,
   postgresSettings,
   registrySettings,
-  telemetrySettings,
+  tracedTelemetrySettings,
 } from '#platform/config/common-settings.ts';
 import { defineConfig, integer, setting } from '#platform/config/settings.ts';
 
@@ -56,7 +56,7 @@ export const metricsAggregatorConfig = defineConfig(
     },
     erasure: erasureSettings,
     operations: operationsSettings,
-    telemetry: telemetrySettings,
+    telemetry: tracedTelemetrySettings,
   },
   [checkInstanceId],
 );

@@ -9,7 +9,7 @@ import {
   operationsSettings,
   postgresSettings,
   registrySettings,
-  telemetrySettings,
+  tracedTelemetrySettings,
 } from '#platform/config/common-settings.ts';
 import { defineConfig, integer, setting } from '#platform/config/settings.ts';
 
@@ -53,7 +53,7 @@ export const parquetArchiverConfig = defineConfig(
     },
     erasure: erasureSettings,
     operations: operationsSettings,
-    telemetry: telemetrySettings,
+    telemetry: tracedTelemetrySettings,
   },
   [checkInstanceId],
 );

@@ -9,6 +9,7 @@ import type { ObjectStore } from '#platform/object-store/object-store.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
+import { tracingOff } from '#platform/telemetry/tracing.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 import { createArchiveMember } from './archive-member.ts';
 import { createArchivedDecoder, readStep } from './archived-records.ts';
@@ -110,6 +111,7 @@ export async function rebuildGroup<P>(deps: RebuildDeps<P>): Promise<RebuildRepo
       // They are on Kafka since the record was first read.
       publishDeadLetters: async () => undefined,
       metrics: createRunnerMetrics(metrics, { partitionCount: 0 }),
+      tracing: tracingOff,
       log,
       now: Date.now,
       random: Math.random,

@@ -92,6 +92,24 @@ export const telemetrySettings = {
   }),
 };
 
+/** Of processes that take part in traces. */
+export const tracedTelemetrySettings = {
+  ...telemetrySettings,
+  traces: {
+    endpoint: optionalSetting(
+      'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+      url(['http:', 'https:']),
+      'OTLP/HTTP address that traces are sent to, such as http://collector:4318/v1/traces; no traces when absent',
+    ),
+    oneIn: setting(
+      'TRACE_ONE_IN',
+      integer({ min: 1, max: 1_000_000 }),
+      'Of so many requests one is traced, where the caller has not decided',
+      { default: 100 },
+    ),
+  },
+};
+
 export const operationsSettings = {
   host: setting('OPERATIONS_HOST', text, 'Address of the health and metrics endpoints', { default: '127.0.0.1' }),
   port: setting(

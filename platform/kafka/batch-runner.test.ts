@@ -10,6 +10,7 @@ import type { Batch, Sink } from '#platform/kafka/sink.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
+import { tracingOff } from '#platform/telemetry/tracing.ts';
 
 const quietPool = {
   connect: async () => ({
@@ -85,6 +86,7 @@ function setUp(
       },
       publishDeadLetters: async () => undefined,
       metrics: createRunnerMetrics(createMetrics({ service: 'test' }), { partitionCount: 0 }),
+      tracing: tracingOff,
       log: createSilentLogger(),
       now: Date.now,
       random: () => 0,

@@ -16,6 +16,7 @@ import type { FlushPolicy, Sink } from '#platform/kafka/sink.ts';
 import { createStallWatchdog } from '#platform/kafka/stall-watchdog.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
+import type { Tracing } from '#platform/telemetry/tracing.ts';
 
 export type BatchRunnerConfig = {
   readonly groupId: string;
@@ -41,6 +42,7 @@ export type BatchRunnerDeps<T, P> = {
   sink: Sink<T, P>;
   publishDeadLetters: DeadLetterPublisher;
   metrics: RunnerMetrics;
+  tracing: Tracing;
   log: Logger;
   now: () => number;
   random: () => number;
@@ -63,7 +65,7 @@ const defaultLookIntervalMs = 2_000;
 export function createBatchRunner<T, P>(config: BatchRunnerConfig, deps: BatchRunnerDeps<T, P>): BatchRunner {
   const { member, log, metrics, now } = deps;
   const retry = config.retry ?? defaultRetryPolicy;
-  const flusher = createFlusher<T, P>({ ...deps, retry });
+  const flusher = createFlusher<T, P>({ ...deps, groupId: config.groupId, retry });
   const owned = new Map<number, OwnedPartition<T>>();
   /** Flushes that still run, also of partitions that were dropped: a partition is positioned only after its last one ended. */
   const inFlight = new Map<number, Promise<void>>();

@@ -39,7 +39,7 @@ export async function startConsumer<T, P>(options: {
   sink: Sink<T, P>;
 }): Promise<void> {
   const { context, pool } = options;
-  const { config, log, metrics, resources, fail } = context;
+  const { config, log, metrics, tracing, resources, fail } = context;
   const namespace = config.kafka.namespace;
   const topicName = inNamespace(options.topic.name, namespace);
   const deadLetterName = inNamespace(options.deadLetterTopic.name, namespace);
@@ -98,6 +98,7 @@ export async function startConsumer<T, P>(options: {
         now: Date.now,
       }),
       metrics: createRunnerMetrics(metrics, { partitionCount: options.topic.partitions }),
+      tracing,
       log,
       now: Date.now,
       random: Math.random,

@@ -9,6 +9,7 @@ import type { Batch, Sink } from '#platform/kafka/sink.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
+import { tracingOff } from '#platform/telemetry/tracing.ts';
 
 const record = (offset: number): KafkaRecord => ({
   topic: 't',
@@ -70,6 +71,8 @@ function setUp(options: { sink?: Partial<Sink<number>>; advance?: (log: string[]
         );
     },
     metrics: createRunnerMetrics(createMetrics({ service: 'test' }), { partitionCount: 0 }),
+    tracing: tracingOff,
+    groupId: 'g',
     log: createSilentLogger(),
     random: () => 0,
     retry: { firstDelayMs: 1, maxDelayMs: 1 },

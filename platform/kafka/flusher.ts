@@ -7,8 +7,10 @@ import type { DecodedRecord, RejectedRecord } from '#platform/kafka/record.ts';
 import { type RetryPolicy, retryDelayMs } from '#platform/kafka/retry-policy.ts';
 import type { RunnerMetrics } from '#platform/kafka/runner-metrics.ts';
 import type { Batch, Sink, WriteResult } from '#platform/kafka/sink.ts';
+import { traceFlush } from '#platform/kafka/trace-records.ts';
 import { inTransaction, type Pool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
+import type { Tracing } from '#platform/telemetry/tracing.ts';
 
 export type FlusherDeps<T, P> = {
   offsets: OffsetStore;
@@ -16,6 +18,8 @@ export type FlusherDeps<T, P> = {
   sink: Sink<T, P>;
   publishDeadLetters: DeadLetterPublisher;
   metrics: RunnerMetrics;
+  tracing: Tracing;
+  groupId: string;
   log: Logger;
   random: () => number;
   retry: RetryPolicy;
@@ -123,5 +127,9 @@ export function createFlusher<T, P>(deps: FlusherDeps<T, P>): Flusher<T> {
     }
   };
 
-  return { flush: (batch, stillOwned) => flush(batch, batch.rejected, stillOwned) };
+  const { tracing, groupId } = deps;
+  return {
+    flush: (batch, stillOwned) =>
+      traceFlush({ tracing, groupId, batch }, () => flush(batch, batch.rejected, stillOwned)),
+  };
 }

@@ -9,13 +9,18 @@ import {
 import { describeError } from '#platform/errors.ts';
 import { createLogger, type Logger } from '#platform/telemetry/logger.ts';
 import { createMetrics, type Metrics } from '#platform/telemetry/metrics.ts';
+import { openTracing, type Tracing, type TracingConfig } from '#platform/telemetry/tracing.ts';
 
-type TelemetrySettings = { telemetry: { logLevel: 'debug' | 'info' | 'warn' | 'error' } };
+type TelemetrySettings = {
+  telemetry: { logLevel: 'debug' | 'info' | 'warn' | 'error'; traces?: TracingConfig };
+};
 
 export type ProcessContext<C> = {
   config: C;
   log: Logger;
   metrics: Metrics;
+  /** Off unless the process has an address to send traces to. */
+  tracing: Tracing;
   /** Acquire resources here in start order; they are released in reverse at the end or when a later start fails. */
   resources: AsyncDisposableStack;
   /** Ends the process with exit code 1 after releasing resources: the one way to report an unexpected failure. */
@@ -44,7 +49,7 @@ export async function runMain<S extends SettingsShape>(options: MainOptions<S>):
     process.stdout.write(`${options.service}: settings are valid\n`);
     return;
   }
-  const level = (parsed.settings as unknown as TelemetrySettings).telemetry.logLevel;
+  const { logLevel: level, traces } = (parsed.settings as unknown as TelemetrySettings).telemetry;
   const log = createLogger({ service: options.service, level });
   const metrics = createMetrics({ service: options.service, processMetrics: true });
   const drainDeadlineMs = options.drainDeadlineMs ?? 20_000;
@@ -62,7 +67,8 @@ export async function runMain<S extends SettingsShape>(options: MainOptions<S>):
     });
   }
   const resources = new AsyncDisposableStack();
-  const started = options.start({ config: parsed.settings, log, metrics, resources, fail }).then(
+  const tracing = resources.use(await openTracing(options.service, traces ?? { endpoint: undefined, oneIn: 1 }));
+  const started = options.start({ config: parsed.settings, log, metrics, tracing, resources, fail }).then(
     () => log.info('started'),
     (error: unknown) => fail(error),
   );

@@ -1,23 +1,36 @@
-// What an operator sees is there: every running process exposes exactly the metrics that docs/metrics.md lists.
+// What an operator sees is there: running processes expose exactly the metrics of docs/metrics.md, and a trace leads from a request to its row.
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listMetrics } from '#infra/generate/metric-catalogue.ts';
 import { repositoryRoot } from '#infra/local/local-dir.ts';
 import { waitUntilCaughtUp } from '#infra/system/caught-up.ts';
 import { processSpecs } from '#infra/system/process-specs.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
+import { topics } from '#schemas/topics.ts';
 import { sampleEvent } from '#tests/support/events.ts';
 import { until } from '#tests/support/poll.ts';
 import { createExperiment, post } from '#tests/support/service-client.ts';
 import { startTestSystem, type TestSystem } from '#tests/support/test-system.ts';
+import { startTraceReceiver } from '#tests/support/trace-receiver.ts';
 
 const eventCount = 60;
+/** So that only those requests are traced whose caller says so. */
+const oneIn = 1_000_000;
 let run: TestSystem;
+let receiver: Awaited<ReturnType<typeof startTraceReceiver>>;
 
 beforeAll(async () => {
-  run = await startTestSystem(Object.fromEntries(processSpecs.map(({ name }) => [name, 1])));
+  receiver = await startTraceReceiver();
+  run = await startTestSystem(Object.fromEntries(processSpecs.map(({ name }) => [name, 1])), {
+    overrides: ({ name }) =>
+      name === 'guardrail-monitor'
+        ? {}
+        : { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: receiver.url, TRACE_ONE_IN: String(oneIn) },
+  });
 });
 afterAll(async () => {
   await run?.stop();
+  await receiver?.[Symbol.asyncDispose]();
 });
 
 type Exposed = { readonly type: string; readonly labels: Set<string>; sum: number };
@@ -85,4 +98,47 @@ describe('metrics', () => {
       expect(exposed.get('consumer_lag_records')!.sum).toBe(0);
     }
   });
+});
+
+test('a trace that a caller began leads from its request over Kafka to the commit of the row', async () => {
+  const traceId = randomBytes(16).toString('hex');
+  const { event_id, event_type, unit_type } = sampleEvent();
+  const event = { event_id, event_type, unit_type, unit_id: 'traced', timestamp: '2026-10-01T12:00:00Z' };
+  const answer = await fetch(`${run.system.process('ingestion-service').url}/v1/events`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${run.access.ingestKey}`,
+      'content-type': 'application/json',
+      traceparent: `00-${traceId}-${randomBytes(8).toString('hex')}-01`,
+    },
+    body: JSON.stringify(event),
+  });
+  expect(answer.status).toBe(202);
+
+  const groups = ['postgres-sink', 'parquet-archiver', 'metrics-aggregator', 'dataset-builder'];
+  const spansOf = (service: string) =>
+    receiver.spans.filter((span) => span.service === service && span.traceId === traceId);
+  await until('a span of each group', () => groups.every((group) => spansOf(group).length > 0));
+  const [request, send] = ['POST /v1/events', `send ${topics.events.name}`].map((name) =>
+    spansOf('ingestion-service').find((span) => span.name === name),
+  );
+  expect(request!.attributes).toMatchObject({ 'http.route': '/v1/events', 'http.response.status_code': 202 });
+  expect(send!.parentSpanId).toBe(request!.spanId);
+  const stored = await run.database.pool.query<{ source_partition: number; source_offset: bigint }>(
+    'SELECT source_partition, source_offset FROM exp.events WHERE event_id = $1',
+    [event_id],
+  );
+  for (const group of groups) {
+    const [flush, ...others] = spansOf(group);
+    expect(others).toEqual([]);
+    expect(flush!.parentSpanId).toBe(send!.spanId);
+    expect(flush!.attributes).toMatchObject({
+      'messaging.destination.partition.id': String(stored.rows[0]!.source_partition),
+      'messaging.kafka.offset': Number(stored.rows[0]!.source_offset),
+      'trialstream.outcome': 'done',
+    });
+  }
+  // The requests of the other tests were not chosen, and no span says who the unit was.
+  expect(receiver.spans.filter((span) => span.traceId !== traceId)).toEqual([]);
+  expect(JSON.stringify(receiver.spans)).not.toContain('traced');
 });

@@ -60,7 +60,7 @@ export async function startInstance(options: {
     cors: { origins: [] },
     rateLimit: { requestsPerSecond: 100_000, burst: 100_000 },
     redisUrl: undefined,
-    telemetry: { logLevel: 'error' },
+    telemetry: { logLevel: 'error', traces: { endpoint: undefined, oneIn: 1 } },
     ...options.settings,
   };
   const resources = new AsyncDisposableStack();

@@ -3,6 +3,7 @@ import { type ConsumerSettings, startConsumer } from '#platform/kafka/consumer-p
 import type { ProcessContext } from '#platform/process/run-main.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics, type Metrics } from '#platform/telemetry/metrics.ts';
+import { tracingOff } from '#platform/telemetry/tracing.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 
 export type TestMember = { readonly metrics: Metrics; readonly failures: unknown[]; stop(): Promise<void> };
@@ -48,6 +49,7 @@ export async function startTestMember<T, P>(options: MemberOptions<T, P>): Promi
     },
     log: createSilentLogger(),
     metrics,
+    tracing: tracingOff,
     resources,
     fail: (error) => failures.push(error),
   };
