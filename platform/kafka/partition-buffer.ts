@@ -132,7 +132,8 @@ export function createPartitionBuffer<T>(options: {
       return byteCount;
     },
     get oldestTimestampMs() {
-      return waiting[0]?.timestampMs;
+      const first = waiting[0];
+      return first?.block.recordAt(first.taken).timestampMs;
     },
     get awaitsRange() {
       return pinnedEnd !== null && position < pinnedEnd;
