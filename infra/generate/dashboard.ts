@@ -136,6 +136,27 @@ const guardrails: Row = {
   ],
 };
 
+const jobs: Row = {
+  title: 'job-worker',
+  panels: [
+    {
+      title: 'Jobs by kind and state',
+      unit: 'short',
+      queries: [{ expr: 'max by (kind, state) (job_queue_jobs)', legend: '{{kind}} {{state}}' }],
+    },
+    {
+      title: 'Attempts by outcome',
+      unit: 'short',
+      queries: [{ expr: 'sum by (kind, outcome) (increase(job_attempts_total[1h]))', legend: '{{kind}} {{outcome}}' }],
+    },
+    {
+      title: 'Programs that run',
+      unit: 'short',
+      queries: [{ expr: 'sum by (kind) (job_running_programs)', legend: '{{kind}}' }],
+    },
+  ],
+};
+
 const processes: Row = {
   title: 'Processes',
   panels: [
@@ -225,6 +246,7 @@ export const unplottedMetrics: Readonly<Record<string, string>> = {
   ingest_in_flight_requests: 'the bytes are the bound',
   ingest_queued_records: 'the bytes are the bound',
   ingest_requests_rate_limited_total: 'the answers with 429',
+  job_attempt_duration_seconds: 'told by each job',
   outbox_failures_total: 'the age shows it',
   outbox_leading: 'watched by an alert',
   outbox_records_published_total: 'the depth shows it',
@@ -232,7 +254,7 @@ export const unplottedMetrics: Readonly<Record<string, string>> = {
 
 /** Rows from top to bottom, panels from left to right. */
 export function listRows(): Row[] {
-  return [ingestion, ...topics.events.groups.map(groupRow), assignment, guardrails, processes];
+  return [ingestion, ...topics.events.groups.map(groupRow), assignment, guardrails, jobs, processes];
 }
 
 export function generateDashboard(): GeneratedFile {
