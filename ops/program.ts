@@ -15,6 +15,7 @@ import { addJobCommands } from './jobs/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
 import { addMetabaseCommands } from './metabase/commands.ts';
 import { addOffPolicyCommands } from './off-policy/commands.ts';
+import { addOfflineReplayCommands } from './offline-replay/commands.ts';
 import { addPolicyCommands } from './policies/commands.ts';
 import { addRebuildCommands } from './rebuild/commands.ts';
 import { addReconcileCommand } from './reconcile/commands.ts';
@@ -44,6 +45,7 @@ export function createProgram(line: CommandLine, program: Command = new Command(
   addPolicyCommands(program, line);
   addAssignmentCommands(program, line);
   addDatasetCommands(program, line);
+  addOfflineReplayCommands(program, line);
   program.commandsGroup('Releases and access:');
   addDeployCommands(program, line);
   addKeyCommands(program, line);

@@ -7,6 +7,8 @@ import type { ProcessSettings } from './process-settings.ts';
 
 /** Values that stand in the reference files for settings without a default; `CHANGE_ME` marks what must be secret. */
 const examples: Readonly<Record<string, string>> = {
+  REPLAY_MODEL: 'planner_model/3',
+  REPLAY_DATASET: 'a5791f662474820a4ec9628b365a9a3051853147ea5acacd3b2721557a1a64a2',
   KAFKA_BROKERS: 'localhost:9092',
   SCHEMA_REGISTRY_URL: 'http://localhost:8081/apis/ccompat/v7',
   KAFKA_REPLICATION_FACTOR: '3',

@@ -1,4 +1,7 @@
 // `npm run ops`: the operators' command line, with the settings of the local stack when none are given and one is running.
+import { join } from 'node:path';
+import { findPythonEnvironment } from '../local/python-environment.ts';
+import { trainingPackages } from '../local/python-packages.ts';
 import { findStack } from '../local/stack-file.ts';
 import { administratorEnvironment } from './environment.ts';
 import { deriveLocalAccess } from './local-access.ts';
@@ -16,4 +19,6 @@ if (addresses.every((name) => process.env[name] === undefined)) {
     for (const [name, value] of Object.entries({ ...settings, ...local })) process.env[name] ??= value;
   }
 }
+const training = await findPythonEnvironment(trainingPackages);
+if (training !== null) process.env.TRAINING_PYTHON ??= join(training, 'bin', 'python');
 await import('#ops/main.ts');

@@ -6,11 +6,11 @@ import { createMlflowClient, type MlflowClient } from '#platform/mlflow/mlflow-c
 import { createModelRegistry, type ModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { listDefinitions } from '#producers/definition-store/definition-rows.ts';
 import { listPolicies } from '#producers/definition-store/policy-rows.ts';
+import { registerBaseline } from '#producers/definition-store/register-baseline.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { startTestMlflow, type TestMlflow } from '#tests/support/mlflow.ts';
 import { type ExperimentCommand, runExperimentCommand } from '../experiments/run-command.ts';
 import { bootstrapPolicy } from '../policies/commands.ts';
-import { registerBaseline } from '../policies/register-baseline.ts';
 import { type ApplyOutcome, applyDefinitions } from './apply-definitions.ts';
 import { exportDefinitions } from './export-definitions.ts';
 import { formatPlan } from './plan-items.ts';

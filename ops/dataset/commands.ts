@@ -2,15 +2,15 @@
 import { fileURLToPath } from 'node:url';
 import { Argument, type Command, Option } from 'commander';
 import { plannerModelName } from '#domain/dataset/planner-dataset.ts';
-import { createPostgresPool, type Pool } from '#platform/postgres/pool.ts';
+import type { Pool } from '#platform/postgres/pool.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parseInstant } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { runJob } from '../command-line/run-job.ts';
 import { addQueueOptions, type QueueOptions, refuseQueueOptions, submitAndReport } from '../jobs/queue-option.ts';
 import { compareDatasets, describeDataset } from './compare-datasets.ts';
-import { datasetConfig } from './dataset-config.ts';
 import { getDataset, listDatasets } from './find-dataset.ts';
+import { withDatasetPool } from './with-dataset-pool.ts';
 
 const buildJob = fileURLToPath(new URL('../../workers/dataset-build/main.ts', import.meta.url));
 
@@ -24,15 +24,8 @@ type Built = {
 };
 
 export function addDatasetCommands(program: Command, commandLine: CommandLine): void {
-  const { print, settingsOf, environment } = commandLine;
-  const withPool = async <T>(work: (pool: Pool) => Promise<T>): Promise<T> => {
-    const pool = createPostgresPool({ ...settingsOf(datasetConfig).postgres, poolSize: 2, applicationName: 'ops' });
-    try {
-      return await work(pool);
-    } finally {
-      await pool.end();
-    }
-  };
+  const { print, environment } = commandLine;
+  const withPool = <T>(work: (pool: Pool) => Promise<T>): Promise<T> => withDatasetPool(commandLine, work);
   const dataset = program.command('dataset').description('versions of the training data');
 
   addQueueOptions(dataset.command('build'))

@@ -88,13 +88,14 @@ export function addGroupCommands(program: Command, line: CommandLine): void {
       else line.print(members.length === 0 ? `no member of ${name} runs` : table);
     });
 
-  program
-    .command('replay')
+  const replayCommand = program.command('replay');
+  replayCommand
     .description('let a group read records again; running members follow')
-    .addOption(new Option('--group <name>', 'the group').choices(groupNames).makeOptionMandatory())
-    .requiredOption(
+    // Needed, but not by the command below this one: commander would ask for them there too.
+    .addOption(new Option('--group <name>', 'the group (needed)').choices(groupNames))
+    .option(
       '--from <where>',
-      '"earliest", an offset, or a time (broker time, as the records were appended)',
+      '"earliest", an offset, or a time (broker time, as the records were appended) (needed)',
       parseReplayStart,
     )
     .option('--partitions <list>', 'only these partitions, such as 3 or 0,4,7', parsePartitions)
@@ -105,6 +106,8 @@ export function addGroupCommands(program: Command, line: CommandLine): void {
     .option('--json', 'one JSON object', false)
     .action(async (options: ReplayArguments) => {
       const { group, from: start, allowSkip, partitions } = options;
+      if (group === undefined) replayCommand.error("error: required option '--group <name>' not specified");
+      if (start === undefined) replayCommand.error("error: required option '--from <where>' not specified");
       if (start.kind === 'offset' && partitions?.length !== 1)
         throw new InvalidArgumentError('an offset means one partition: say which with --partitions');
       await using resources = new AsyncDisposableStack();

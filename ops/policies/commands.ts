@@ -6,11 +6,11 @@ import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { inTransaction } from '#platform/postgres/pool.ts';
 import { findModelProblem } from '#producers/definition-store/model-check.ts';
 import { bootstrapPolicyVersion, listPolicies } from '#producers/definition-store/policy-rows.ts';
+import { registerBaseline } from '#producers/definition-store/register-baseline.ts';
 import { definitionsConfig } from '../apply/definitions-config.ts';
 import { type Definitions, withDefinitions } from '../apply/open-definitions.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
-import { registerBaseline } from './register-baseline.ts';
 
 const refusal = (message: string): FatalError => new FatalError(message, { code: 'config-invalid' });
 

@@ -12,6 +12,11 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^(npm run -s ops --|ops) dataset\b/, test: 'ops/dataset/dataset.integration.test.ts' },
   { command: /^(npm run -s ops --|ops) jobs\b/, test: 'workers/job-worker/job-worker.integration.test.ts' },
   { command: /^(npm run (-s )?train\b|python train_planner\.py )/, test: 'training/training.integration.test.ts' },
+  {
+    command: /^(npm run -s ops --|ops) (offline-replay|replay run)\b/,
+    test: 'ops/offline-replay/offline-replay.integration.test.ts',
+  },
+  { command: /^node workers\/offline-replay\//, test: 'ops/offline-replay/offline-replay.integration.test.ts' },
   { command: /^node workers\/dataset-build\//, test: 'workers/dataset-build/build-dataset.integration.test.ts' },
   { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },
   { command: /^ops guardrails clear\b/, test: 'ops/results/results.integration.test.ts' },

@@ -62,6 +62,11 @@ const recipesQuery = `SELECT recipe_id, title, details,
     to_char(valid_to AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_to
   FROM exp.recipes ORDER BY recipe_id COLLATE "C", exp.recipes.valid_from`;
 
+/** Every state that a recipe ever had. */
+export async function readRecipes(client: Pick<PoolClient, 'query'>): Promise<readonly RecipeRow[]> {
+  return (await client.query<RecipeRow>(recipesQuery)).rows;
+}
+
 const rangeQuery = `SELECT (extract(epoch FROM min(generated_at)) * 1000000)::bigint AS first,
     (extract(epoch FROM max(generated_at)) * 1000000)::bigint AS last
   FROM exp.training_rows
@@ -81,10 +86,10 @@ export async function readTrainingSnapshot(
   ];
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   try {
-    const recipes = await client.query<RecipeRow>(recipesQuery);
+    const recipes = await readRecipes(client);
     const range = await client.query<{ first: bigint | null; last: bigint | null }>(rangeQuery, bounds);
     options.onStart({
-      recipes: recipes.rows,
+      recipes,
       range: { firstMicros: range.rows[0]?.first ?? 0n, lastMicros: range.rows[0]?.last ?? 0n },
     });
     await client.query(`DECLARE snapshot NO SCROLL CURSOR FOR ${query}`, bounds);
