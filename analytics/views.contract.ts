@@ -97,4 +97,16 @@ export function testViews(analyst: () => Pool): void {
       ]);
     });
   });
+
+  describe('exp.describe_effect', () => {
+    test.each([
+      ["0.2167, -0.618, 1.0514, 'relative'", '+21.7 % (-61.8 % to +105.1 %)'],
+      ["-0.05, -0.0632, -0.04, 'absolute'", '-0.0500 (-0.0632 to -0.0400)'],
+      ["0.5, '-Infinity', 'Infinity', 'relative'", '+50.0 % (-∞ to +∞)'],
+      ["NULL, NULL, NULL, 'relative'", ''],
+    ])('says %s as a person reads it', async (values, expected) => {
+      const { rows } = await analyst().query(`SELECT exp.describe_effect(${values}) AS effect`);
+      expect(rows).toEqual([{ effect: expected }]);
+    });
+  });
 }

@@ -629,3 +629,5 @@ CREATE TABLE exp.experiment_results (
 -- exp.reason_to_keep_event_day(day date, max_age interval)
 
 -- exp.drop_event_day(day date, max_age interval, actor text)
+
+-- exp.describe_effect(estimate double precision, lower double precision, upper double precision, scale text): Such as "+21.7 % (-61.8 % to +105.1 %)" for a relative effect; no effect is an empty text

@@ -1038,6 +1038,13 @@ END $function$;
 REVOKE ALL ON FUNCTION exp.drop_event_day(day date, max_age interval, actor text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION exp.drop_event_day(day date, max_age interval, actor text) TO operator;
 
+CREATE OR REPLACE FUNCTION exp.describe_effect(estimate double precision, lower double precision, upper double precision, scale text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (SELECT CASE WHEN (describe_effect.estimate IS NULL) THEN ''::text ELSE format('%s (%s to %s)'::text, min(texts.shown) FILTER (WHERE (texts.place = 1)), min(texts.shown) FILTER (WHERE (texts.place = 2)), min(texts.shown) FILTER (WHERE (texts.place = 3))) END AS format FROM (SELECT v.place, CASE WHEN (v.value IS NULL) THEN '?'::text WHEN (v.value = ANY (ARRAY['Infinity'::double precision, '-Infinity'::double precision])) THEN CASE WHEN (v.value > (0)::double precision) THEN '+∞'::text ELSE '-∞'::text END WHEN (describe_effect.scale = 'relative'::text) THEN (to_char(((100)::double precision * v.value), 'FMSG999999990.0'::text) || ' %'::text) ELSE to_char(v.value, 'FMSG999999990.0000'::text) END AS shown FROM (VALUES (1,describe_effect.estimate), (2,describe_effect.lower), (3,describe_effect.upper)) v(place, value)) texts);
+COMMENT ON FUNCTION exp.describe_effect(estimate double precision, lower double precision, upper double precision, scale text) IS 'Such as "+21.7 % (-61.8 % to +105.1 %)" for a relative effect; no effect is an empty text';
+
 CREATE VIEW exp.event_variants AS
  SELECT e.event_date,
     e.event_id,

@@ -1,5 +1,6 @@
 // Every card on real data as the role of Metabase: with all combinations of filters, typed as its JDBC driver types them.
 import { describe, expect, test } from 'vitest';
+import { drawCard } from '#infra/metabase/draw-card.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import { expandTemplate, type TagValue } from '#tests/support/metabase/expand-template.ts';
 import { catalogue, listCards, readSql } from './catalogue.ts';
@@ -82,6 +83,20 @@ export function testCards(analyst: () => Pool): void {
         }
       },
     );
+
+    test('can be drawn: each category and series of its result is in the picture', async () => {
+      for (const card of cards) {
+        const { chart } = card;
+        const { rows } = await runCard(analyst(), card, { experiment: 'planner-policy' });
+        const drawn = drawCard(card, rows, { width: 900, height: 300 });
+        const breakout = 'dimensions' in chart ? chart.dimensions[1] : undefined;
+        const wanted = breakout === undefined ? [] : rows.map((row) => String(row[breakout]));
+        for (const text of new Set(wanted)) expect(drawn, `${card.key}: ${text}`).toContain(text);
+        if (chart.display === 'line' || chart.display === 'bar')
+          expect(drawn.match(/<path/g)!.length).toBeGreaterThan(2);
+        expect(drawn, card.key).not.toMatch(/NaN|undefined/);
+      }
+    });
 
     test('shows the same in every time zone of the session', async () => {
       const client = await analyst().connect();

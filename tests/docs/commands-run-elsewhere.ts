@@ -25,6 +25,9 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^npm run fuzz\b/, test: 'tests/fuzz/fuzz.integration.test.ts' },
   { command: /^npm run bench\b/, test: 'bench/run-benchmarks.integration.test.ts' },
   { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
+  { command: /^(npm run -s ops --|ops) metabase\b/, test: 'ops/metabase/metabase.integration.test.ts' },
+  { command: /^npm run metabase:pictures\b/, notRun: 'writes pictures for people to look at' },
+  { command: /^npm run metabase:smoke\b/, notRun: 'no container engine is available' },
   {
     command: /^docker compose\b/,
     notRun: 'no container engine is available; infra/compose/compose.test.ts checks the file',

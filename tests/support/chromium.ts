@@ -58,6 +58,8 @@ async function ensureProgram(): Promise<Program> {
 export type Page = {
   /** The value of an expression, which may be a promise; fails when it throws. */
   evaluate<T>(expression: string): Promise<T>;
+  /** A PNG of the page, all of it in a window of this size. */
+  captureImage(size: { width: number; height: number }): Promise<Buffer>;
   /** Closes the tab as a person does: the page hears of it and is not asked. */
   close(): Promise<void>;
 };
@@ -131,6 +133,12 @@ export async function startChromium(): Promise<Chromium> {
           const { result, exceptionDetails } = await call('Runtime.evaluate', options, String(sessionId));
           if (exceptionDetails !== undefined) throw new Error(JSON.stringify(exceptionDetails));
           return (result as { value?: unknown }).value as T;
+        },
+        captureImage: async (size) => {
+          const session = String(sessionId);
+          await call('Emulation.setDeviceMetricsOverride', { ...size, deviceScaleFactor: 1, mobile: false }, session);
+          const { data } = await call('Page.captureScreenshot', { format: 'png' }, session);
+          return Buffer.from(String(data), 'base64');
         },
         close: async () => {
           await call('Target.closeTarget', { targetId });

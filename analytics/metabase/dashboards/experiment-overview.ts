@@ -55,7 +55,7 @@ export const experimentOverview: DashboardSpec = {
       ],
     },
     {
-      height: 6,
+      height: 5,
       cards: [
         {
           width: 24,
@@ -72,10 +72,7 @@ export const experimentOverview: DashboardSpec = {
                 metric_name: 'Primary metric',
                 control_value: 'Control',
                 treatment_value: 'Treatment',
-                estimate: 'Effect',
-                lower: 'From',
-                upper: 'To',
-                scale: 'Effect is',
+                effect: 'Effect (interval)',
                 chance_to_win: 'Chance to win',
                 not_computable: 'Not computable',
                 units: 'Units',
@@ -85,9 +82,6 @@ export const experimentOverview: DashboardSpec = {
               formats: {
                 control_value: 'score',
                 treatment_value: 'score',
-                estimate: 'score',
-                lower: 'score',
-                upper: 'score',
                 chance_to_win: 'percent',
               },
             },
@@ -125,7 +119,7 @@ export const experimentOverview: DashboardSpec = {
       ],
     },
     {
-      height: 6,
+      height: 5,
       cards: [
         {
           width: 12,
@@ -152,27 +146,23 @@ export const experimentOverview: DashboardSpec = {
           card: card(
             'guardrails',
             'Guardrails',
-            'broken: proven to be worse than the bound; holds: proven not to be; open: not yet known',
+            'broken: proven to be worse than the bound; holds: proven not to be; open: not shown yet; unknown: too little data to say',
             {
               display: 'table',
               columns: {
                 variant_label: 'Experiment / treatment',
                 metric_name: 'Metric',
                 guardrail: 'State',
-                estimate: 'Effect',
-                lower: 'From',
-                upper: 'To',
-                scale: 'Effect is',
+                effect: 'Effect (interval)',
                 recorded_at: 'Recorded at',
               },
-              formats: { estimate: 'score', lower: 'score', upper: 'score' },
             },
           ),
         },
       ],
     },
     {
-      height: 6,
+      height: 5,
       cards: [
         {
           width: 24,

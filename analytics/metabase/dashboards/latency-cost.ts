@@ -104,7 +104,7 @@ export const latencyCost: DashboardSpec = {
       ],
     },
     {
-      height: 6,
+      height: 4,
       cards: [
         {
           width: 24,

@@ -25,7 +25,7 @@ export const modelQuality: DashboardSpec = {
   filters: commonFilters,
   rows: [
     {
-      height: 6,
+      height: 4,
       cards: [
         {
           width: 24,

@@ -15,7 +15,7 @@ export const offlineOnline: DashboardSpec = {
   filters: commonFilters,
   rows: [
     {
-      height: 6,
+      height: 4,
       cards: [
         {
           width: 24,
@@ -34,10 +34,7 @@ export const offlineOnline: DashboardSpec = {
                 measured: 'Measured',
                 gap: 'Measured - promised',
                 control_value: 'Control',
-                estimate: 'Effect',
-                lower: 'From',
-                upper: 'To',
-                scale: 'Effect is',
+                effect: 'Effect (interval)',
                 replayed_at: 'Replayed at',
               },
               formats: {
@@ -45,9 +42,6 @@ export const offlineOnline: DashboardSpec = {
                 measured: 'percent',
                 gap: 'signed-percent',
                 control_value: 'percent',
-                estimate: 'score',
-                lower: 'score',
-                upper: 'score',
               },
             },
           ),
@@ -94,13 +88,18 @@ export const offlineOnline: DashboardSpec = {
       cards: [
         {
           width: 16,
-          card: card('replay-scores', 'Scores of replays by day', 'Mean of each score over the replays of a day', {
-            display: 'line',
-            dimensions: ['day', 'series'],
-            metrics: ['score'],
-            axis: 'Score',
-            format: 'score',
-          }),
+          card: card(
+            'replay-scores',
+            'Scores of replays by day',
+            'Mean of each score over the replays of a day; the versions of a model follow each other on its lines',
+            {
+              display: 'line',
+              dimensions: ['day', 'series'],
+              metrics: ['score'],
+              axis: 'Score',
+              format: 'score',
+            },
+          ),
         },
         {
           width: 8,
@@ -115,7 +114,7 @@ export const offlineOnline: DashboardSpec = {
       ],
     },
     {
-      height: 6,
+      height: 5,
       cards: [
         {
           width: 24,

@@ -16,7 +16,7 @@ export const variantPerformance: DashboardSpec = {
   filters: [...commonFilters, metricFilter],
   rows: [
     {
-      height: 9,
+      height: 8,
       cards: [
         {
           width: 24,
@@ -32,10 +32,7 @@ export const variantPerformance: DashboardSpec = {
                 roles: 'Role',
                 control_value: 'Control',
                 treatment_value: 'Treatment',
-                estimate: 'Effect',
-                lower: 'From',
-                upper: 'To',
-                scale: 'Effect is',
+                effect: 'Effect (interval)',
                 p_value: 'p-value',
                 chance_to_win: 'Chance to win',
                 verdict: 'Verdict',
@@ -45,9 +42,6 @@ export const variantPerformance: DashboardSpec = {
               formats: {
                 control_value: 'score',
                 treatment_value: 'score',
-                estimate: 'score',
-                lower: 'score',
-                upper: 'score',
                 p_value: 'score',
                 chance_to_win: 'percent',
               },
@@ -65,7 +59,7 @@ export const variantPerformance: DashboardSpec = {
             'metric-by-variant',
             'The metric by variant',
             'Mean of the chosen metric over all events of the chosen days',
-            { display: 'bar', dimensions: ['variant_label'], metrics: ['mean'], axis: 'Mean', format: 'score' },
+            { display: 'row', dimensions: ['variant_label'], metrics: ['mean'], axis: 'Mean', format: 'score' },
           ),
         },
         {
@@ -115,7 +109,7 @@ export const variantPerformance: DashboardSpec = {
       ],
     },
     {
-      height: 8,
+      height: 9,
       cards: [
         {
           width: 24,

@@ -11,7 +11,7 @@ WITH latest AS (
     [[AND r.recorded_at < ({{to}}::date + 1)::timestamp AT TIME ZONE 'UTC']]
   ORDER BY r.variant_id, r.metric_name, r.recorded_at DESC
 )
-SELECT variant_label, status, decision, metric_name, control_value, treatment_value, estimate, lower, upper, scale, chance_to_win,
+SELECT variant_label, status, decision, metric_name, control_value, treatment_value, exp.describe_effect(estimate, lower, upper, scale) AS effect, chance_to_win,
   coalesce(not_computable, '') AS not_computable, units, excluded_units, recorded_at
 FROM latest
 WHERE 'primary' = ANY (roles)

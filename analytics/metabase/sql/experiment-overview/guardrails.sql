@@ -11,7 +11,7 @@ WITH latest AS (
     [[AND r.recorded_at < ({{to}}::date + 1)::timestamp AT TIME ZONE 'UTC']]
   ORDER BY r.variant_id, r.metric_name, r.recorded_at DESC
 )
-SELECT variant_label, metric_name, guardrail, estimate, lower, upper, scale, recorded_at
+SELECT variant_label, metric_name, guardrail, exp.describe_effect(estimate, lower, upper, scale) AS effect, recorded_at
 FROM latest
 WHERE guardrail IS NOT NULL
 ORDER BY guardrail = 'broken' DESC, variant_label, metric_name

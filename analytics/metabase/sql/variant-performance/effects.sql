@@ -11,7 +11,8 @@ WITH latest AS (
     [[AND r.recorded_at < ({{to}}::date + 1)::timestamp AT TIME ZONE 'UTC']]
   ORDER BY r.variant_id, r.metric_name, r.recorded_at DESC
 )
-SELECT variant_label, metric_name, array_to_string(roles, ', ') AS roles, control_value, treatment_value, estimate, lower, upper, scale,
+SELECT variant_label, metric_name, array_to_string(roles, ', ') AS roles, control_value, treatment_value,
+  exp.describe_effect(estimate, lower, upper, scale) AS effect,
   p_value, chance_to_win,
   CASE
     WHEN not_computable IS NOT NULL THEN 'not computable: ' || not_computable

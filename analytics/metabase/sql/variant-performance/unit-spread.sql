@@ -15,12 +15,16 @@ WITH unit AS (
   SELECT min(mean) AS low, max(mean) AS high
   FROM unit
 ), binned AS (
-  SELECT variant_label, low, high,
+  SELECT variant_label,
     CASE WHEN high > low THEN least(width_bucket(mean, low, high, 10), 10) ELSE 1 END AS tenth
   FROM unit
   CROSS JOIN bound
 )
-SELECT low + (tenth - 0.5) * (high - low) / 10 AS middle, variant_label, count(*) AS units
-FROM binned
+SELECT b.low + (t.tenth - 0.5) * (b.high - b.low) / 10 AS middle, v.variant_label, count(u.variant_label) AS units
+FROM bound b
+CROSS JOIN (SELECT DISTINCT variant_label FROM unit) v
+CROSS JOIN generate_series(1, 10) AS t (tenth)
+LEFT JOIN binned u ON u.variant_label = v.variant_label AND u.tenth = t.tenth
+WHERE b.high > b.low OR t.tenth = 1
 GROUP BY 1, 2
 ORDER BY 1, 2
