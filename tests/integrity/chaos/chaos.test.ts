@@ -79,7 +79,7 @@ test('seeded chaos: nothing is lost, invented or counted twice, and every moment
   expect(printed.filter((line) => line.startsWith('seed '))).toHaveLength(seeds.count);
   expect(printed.at(-1)).toBe(`\n${seeds.count} passed, 0 failed`);
   expect(result).toEqual({ passed: seeds.count, failed: 0 });
-});
+}, 900_000);
 
 test('a failed seed says what is wrong and where its evidence is', () => {
   const line = describeSeed({
