@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { catalogue } from '#analytics/metabase/catalogue.ts';
+import { generateKubernetes } from '../kubernetes/manifests.ts';
 import { readOpenApiDocuments } from './api-applications.ts';
 import { generateApiSpecifications } from './api-specifications.ts';
 import { generateDashboard } from './dashboard.ts';
@@ -14,14 +15,16 @@ import { generateSettingsDocuments } from './settings-documents.ts';
 import { generateArchitecturePage } from './topic-tables.ts';
 
 export async function generateAll(root: string): Promise<GeneratedFile[]> {
+  const processes = await listProcessSettings(root);
   return [
     generateRecordTypes(),
     generateArchitecturePage(root),
     generateMetricsPage(root),
     generateDashboard(),
     ...generateApiSpecifications(root, await readOpenApiDocuments()),
-    ...generateSettingsDocuments(await listProcessSettings(root)),
+    ...generateSettingsDocuments(processes),
     ...generateMetabaseTree(catalogue),
+    ...generateKubernetes(processes),
   ];
 }
 
