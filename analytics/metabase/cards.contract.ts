@@ -159,7 +159,7 @@ export function testCards(analyst: () => Pool): void {
         const kinds: Readonly<Record<string, string>> = {
           text: 'Text',
           int4: 'Integer',
-          int8: 'Integer',
+          int8: 'BigInteger',
           float8: 'Float',
           date: 'Date',
           timestamptz: 'DateTimeWithLocalTZ',

@@ -63,7 +63,7 @@ export const models: readonly ModelSpec[] = [
       ['metric_name', 'Metric', 'Text', 'Name of the number in the events'],
       ['granularity', 'Granularity', 'Text', 'hour or day: choose one, the same events are in both'],
       ['bucket_start', 'Window start', 'DateTimeWithLocalTZ', 'Start of the hour or day, UTC, inclusive'],
-      ['count', 'Count', 'Integer', 'Events with the metric'],
+      ['count', 'Count', 'BigInteger', 'Events with the metric'],
       ['sum', 'Sum', 'Float', 'Sum of the values'],
       [
         'mean',

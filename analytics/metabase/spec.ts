@@ -38,7 +38,16 @@ export type ModelColumn = {
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  readonly type: 'Text' | 'Integer' | 'Float' | 'Date' | 'DateTimeWithLocalTZ' | 'Boolean' | 'UUID' | 'JSON';
+  readonly type:
+    | 'Text'
+    | 'Integer'
+    | 'BigInteger'
+    | 'Float'
+    | 'Date'
+    | 'DateTimeWithLocalTZ'
+    | 'Boolean'
+    | 'UUID'
+    | 'JSON';
 };
 
 export type ModelSpec = Omit<CardSpec, 'chart' | 'constants'> & { readonly columns: readonly ModelColumn[] };

@@ -8,7 +8,7 @@ import { byKey, describeQuery, findDifferences } from './same.ts';
 
 type FoundCard = Readonly<Record<string, unknown>> & { readonly id: number };
 
-/** A card in comparable form. Metadata of a model is compared in the words that are ours: Metabase adds its findings. */
+/** A card in comparable form. Of a model's columns the words are ours; types are what Metabase finds when it runs the query. */
 function toComparable(card: Readonly<Record<string, unknown>>): object {
   const query = describeQuery(card.dataset_query);
   const parameters = byKey(card.parameters ?? [], 'id');
@@ -24,9 +24,17 @@ function toComparable(card: Readonly<Record<string, unknown>>): object {
     settings: card.visualization_settings,
     parameters,
     parameterIds: Object.keys(parameters).sort(),
-    columns: byKey(card.result_metadata ?? [], 'name'),
+    columns: toWords(card.result_metadata),
   };
 }
+
+const toWords = (metadata: unknown): object =>
+  Object.fromEntries(
+    Object.values(byKey(metadata ?? [], 'name')).map((column) => {
+      const { name, display_name, description } = column as Readonly<Record<string, unknown>>;
+      return [String(name), { display_name, description }];
+    }),
+  );
 
 const differencesOf = (body: CardBody, found: Readonly<Record<string, unknown>>): string[] =>
   findDifferences(toComparable(body), toComparable(found), { exact: ['settings'] });
@@ -50,13 +58,15 @@ export async function provisionCards(
       continue;
     }
     const action = found === null ? 'create' : 'update';
+    // The entity id was given when the card was made.
+    const { entity_id: _fixed, ...changeable } = body;
     const id = await changes.make(
       { action, kind, name: card.name, differences },
       async () => {
         const stored =
           found === null
             ? await client.post<FoundCard>('card', body)
-            : await client.put<FoundCard>(`card/${found.id}`, { ...body, archived: false });
+            : await client.put<FoundCard>(`card/${found.id}`, { ...changeable, archived: false });
         verifyStored(`the ${kind} "${card.name}"`, client, differencesOf(body, stored));
         return stored.id;
       },

@@ -104,6 +104,9 @@ export function createMetabaseState(): MetabaseState {
       // A model keeps what people said of its columns; Metabase adds what it finds itself.
       result_metadata: ((changed.result_metadata ?? []) as Body[]).map((column) => ({
         ...column,
+        // Found by running the query, whatever was said.
+        base_type: 'type/*',
+        effective_type: column.base_type,
         field_ref: ['field', column.name, { 'base-type': column.base_type }],
         fingerprint: null,
         visibility_type: 'normal',
