@@ -81,9 +81,13 @@ export function describeConsumerContract(
       };
       if (options.transaction === undefined) await producer.send(record);
       else {
+        const endOfLog = async () => BigInt((await admin.fetchTopicOffsets(topic))[0]!.high);
+        const marker = (await endOfLog()) + BigInt(messages.length);
         const transaction = await producer.transaction();
         await transaction.send(record);
         await transaction[options.transaction]();
+        // The broker answers before it writes the marker, so that records of a later transaction could come before it.
+        await until('the transaction is marked', async () => (await endOfLog()) > marker);
       }
       await producer.disconnect();
     };

@@ -45,9 +45,9 @@ const nextRelease: readonly CodeChange[] = [
   {
     name: 'consumers show it',
     file: 'domain/event/decode-event.ts',
-    text: 'return { ok: true, value: event };',
+    text: 'value: withSharedTexts(event, share) }',
     replacement:
-      "return { ok: true, value: { ...event, context: { ...event.context, release: event.release ?? 'none' } } };",
+      "value: { ...withSharedTexts(event, share), context: { ...event.context, release: event.release ?? 'none' } } }",
   },
 ];
 const renamed: CodeChange = {
