@@ -2,15 +2,13 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { splitFiles, toSiblingKey } from '#domain/dataset/planner-dataset.ts';
 import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createTracking } from '#platform/mlflow/tracking.ts';
-import { createObjectStore, type ObjectStore } from '#platform/object-store/object-store.ts';
 import { runTraffic, sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
 import { writeDomainRows } from '#producers/planner-traffic/write-domain-rows.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { startTestMlflow, type TestMlflow } from '#tests/support/mlflow.ts';
-import { stackEndpoints } from '#tests/support/stack.ts';
+import { createOwnBucket, type OwnBucket } from '#tests/support/own-bucket.ts';
 import { writeTrainingRows } from '#tests/support/training-rows.ts';
 
 const main = join(import.meta.dirname, '..', 'main.ts');
@@ -18,13 +16,12 @@ const world = sampleWorld({ households: 30, seed: 1 + Math.floor(Math.random() *
 
 let database: TestDatabase;
 let mlflow: TestMlflow;
-let objectStore: ObjectStore;
+let bucket: OwnBucket;
 let environment: Record<string, string>;
 
 beforeAll(async () => {
-  [database, mlflow] = await Promise.all([createTestDatabase(), startTestMlflow()]);
-  const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = stackEndpoints().objectStore;
-  objectStore = createObjectStore({ endpoint, region, accessKeyId, secretAccessKey, bucket: objectStoreBucket });
+  [database, mlflow, bucket] = await Promise.all([createTestDatabase(), startTestMlflow(), createOwnBucket()]);
+  const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = bucket.endpoints;
   environment = {
     PATH: process.env.PATH ?? '',
     POSTGRES_URL: database.urlAs('dataset_builder'),
@@ -40,12 +37,7 @@ beforeAll(async () => {
 }, 600_000);
 
 afterAll(async () => {
-  const { rows } = await database.pool.query<{ object_key: string }>('SELECT object_key FROM exp.dataset_versions');
-  for (const { object_key } of rows) {
-    const files = [...Object.values(splitFiles), 'manifest.json'];
-    await Promise.all(files.map((file) => objectStore.delete(toSiblingKey(object_key, file))));
-  }
-  objectStore.close();
+  await bucket.remove();
   await mlflow.stop();
   await database.drop();
 });

@@ -6,14 +6,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { splitFiles, toSiblingKey } from '#domain/dataset/planner-dataset.ts';
 import { defaultTolerances } from '#domain/offline-evaluation/gate.ts';
 import { ensurePythonEnvironment } from '#infra/local/python-environment.ts';
 import { trainingPackages } from '#infra/local/python-packages.ts';
 import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { createTracking } from '#platform/mlflow/tracking.ts';
-import { createObjectStore, type ObjectStore } from '#platform/object-store/object-store.ts';
 import { openScratchDatabase, quoteText } from '#platform/parquet/scratch-database.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import { baselineModelName, registerBaseline } from '#producers/definition-store/register-baseline.ts';
@@ -21,7 +19,7 @@ import { runTraffic, sampleWorld } from '#producers/planner-traffic/traffic-samp
 import { writeDomainRows } from '#producers/planner-traffic/write-domain-rows.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { startTestMlflow, type TestMlflow } from '#tests/support/mlflow.ts';
-import { stackEndpoints } from '#tests/support/stack.ts';
+import { createOwnBucket, type OwnBucket } from '#tests/support/own-bucket.ts';
 import { writeTrainingRows } from '#tests/support/training-rows.ts';
 import { type ReplayOptions, runReplay } from '#workers/offline-replay/run-replay.ts';
 
@@ -31,7 +29,7 @@ const timeoutMs = 600_000;
 
 let database: TestDatabase;
 let mlflow: TestMlflow;
-let objectStore: ObjectStore;
+let bucket: OwnBucket;
 let environment: Record<string, string>;
 let folder: string;
 let dataset: string;
@@ -60,15 +58,15 @@ async function train(args: readonly string[]): Promise<void> {
 }
 
 beforeAll(async () => {
-  const [made, started, python] = await Promise.all([
+  const [made, started, own, python] = await Promise.all([
     createTestDatabase(),
     startTestMlflow(),
+    createOwnBucket(),
     ensurePythonEnvironment(trainingPackages),
   ]);
-  [database, mlflow] = [made, started];
+  [database, mlflow, bucket] = [made, started, own];
   folder = await mkdtemp(join(tmpdir(), 'offline-replay-test-'));
-  const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = stackEndpoints().objectStore;
-  objectStore = createObjectStore({ endpoint, region, accessKeyId, secretAccessKey, bucket: objectStoreBucket });
+  const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = bucket.endpoints;
   environment = {
     PATH: process.env.PATH ?? '',
     HOME: process.env.HOME ?? '/',
@@ -94,16 +92,8 @@ beforeAll(async () => {
 }, 1_200_000);
 
 afterAll(async () => {
-  const { rows } = await database.pool.query<{ object_key: string }>(
-    'SELECT object_key FROM exp.dataset_versions UNION ALL SELECT object_key FROM exp.offline_replay_results',
-  );
-  for (const { object_key } of rows) {
-    const files = object_key.startsWith('datasets/') ? [...Object.values(splitFiles), 'manifest.json'] : [];
-    for (const key of [object_key, ...files.map((file) => toSiblingKey(object_key, file))])
-      await objectStore.delete(key);
-  }
+  await bucket.remove();
   await rm(folder, { recursive: true, force: true });
-  objectStore.close();
   await mlflow.stop();
   await database.drop();
 });
@@ -138,7 +128,7 @@ test('a model that learned passes with the shipped tolerances, becomes a candida
 
   await using scratch = await openScratchDatabase();
   const path = join(scratch.folder, 'rows.parquet');
-  await writeFile(path, await objectStore.get(stored.object_key));
+  await writeFile(path, await bucket.objectStore.get(stored.object_key));
   const rows = (
     await scratch.connection.runAndReadAll(
       `SELECT count(*)::integer AS plans, avg((model_scores ->> 'plan_alignment_score')::double) AS alignment,
@@ -204,12 +194,14 @@ test('a replay that dies before its run is complete is finished once by the next
   const process = { python: environment.TRAINING_PYTHON!, environment };
   const dying = { ...client, uploadArtifact: () => Promise.reject(new Error('the process is gone')) };
   const before = (await storedRows()).length;
-  await expect(runReplay(options, { pool, objectStore, mlflow: dying, process })).rejects.toThrow(
+  await expect(runReplay(options, { pool, objectStore: bucket.objectStore, mlflow: dying, process })).rejects.toThrow(
     'the process is gone',
   );
   expect(await storedRows()).toHaveLength(before);
   // Two at once: one works, the other one finds its result.
-  const both = await Promise.all([1, 2].map(() => runReplay(options, { pool, objectStore, mlflow: client, process })));
+  const both = await Promise.all(
+    [1, 2].map(() => runReplay(options, { pool, objectStore: bucket.objectStore, mlflow: client, process })),
+  );
   await pool.end();
   expect(both.map(({ alreadyExisted }) => alreadyExisted).sort()).toEqual([false, true]);
   expect(await storedRows()).toHaveLength(before + 1);

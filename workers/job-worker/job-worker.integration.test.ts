@@ -14,6 +14,7 @@ import { inNamespace, topics } from '#schemas/topics.ts';
 import { archiveSegments } from '#tests/support/archive.ts';
 import { sampleEvent } from '#tests/support/events.ts';
 import { runOpsJson } from '#tests/support/ops-command.ts';
+import { createOwnBucket, type OwnBucket } from '#tests/support/own-bucket.ts';
 import { createOwnComponent, type OwnComponent } from '#tests/support/own-component.ts';
 import { until } from '#tests/support/poll.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
@@ -25,6 +26,7 @@ const world = sampleWorld({ households: 10 });
 const anHour = Date.UTC(2026, 0, 5, 3);
 
 let server: OwnComponent<{ url: string }>;
+let bucket: OwnBucket;
 let place: TestSystem;
 let client: Redis;
 let queues: JobQueues;
@@ -36,7 +38,7 @@ const ops = <T>(...args: string[]): Promise<T> =>
       postgresUrl: place.database.urlAs('operator'),
       namespace: place.topics.namespace,
       erasureKey: place.access.erasureKey,
-      settings: { REDIS_URL: server.endpoint.url },
+      settings: { REDIS_URL: server.endpoint.url, S3_BUCKET: bucket.endpoints.objectStoreBucket },
     },
     args,
   );
@@ -93,10 +95,11 @@ const listDatasets = async () =>
 beforeAll(async () => {
   server = await createOwnComponent(redis);
   await server.start();
+  bucket = await createOwnBucket();
   place = await startTestSystem(
     { 'job-worker': 1 },
     {
-      endpoints: { ...stackEndpoints(), redis: server.endpoint },
+      endpoints: { ...stackEndpoints(), objectStore: bucket.endpoints, redis: server.endpoint },
       overrides: () => ({ JOB_LOCK_MS: '3000', JOB_BACKOFF_MS: '10', JOB_DRAIN_MS: '300' }),
     },
   );
@@ -121,12 +124,10 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(async () => {
-  for (const { objectKey } of (await place?.objectStore.list('datasets/')) ?? [])
-    if ((await listDatasets()).some(({ dataset_version }) => objectKey.includes(dataset_version)))
-      await place.objectStore.delete(objectKey);
   await queues?.[Symbol.asyncDispose]();
   client?.disconnect();
   await place?.stop();
+  await bucket?.remove();
   await server?.[Symbol.asyncDispose]();
 });
 
