@@ -2,6 +2,7 @@
 import type { PartitionOffsets } from '#platform/kafka/consumer-port.ts';
 import type { OwnedPartition } from '#platform/kafka/owned-partition.ts';
 import type { RunnerMetrics } from '#platform/kafka/runner-metrics.ts';
+import { createRepeater } from '#platform/process/repeater.ts';
 
 type MeasuredPartition = Pick<OwnedPartition<unknown>, 'id' | 'phase' | 'stored' | 'flushingFromMs'> & {
   highWatermark: bigint;
@@ -23,8 +24,6 @@ export function createLagMeter(options: {
 }) {
   const { owned, metrics, now } = options;
   const behindSinceMs = new Map<number, number>();
-  let timer: NodeJS.Timeout | undefined;
-  let isRunning = false;
 
   /** Says where a partition stands; called after each commit too. */
   const measure = (partition: MeasuredPartition): void => {
@@ -54,22 +53,5 @@ export function createLagMeter(options: {
     }
   };
 
-  const schedule = (): void => {
-    if (!isRunning) return;
-    timer = setTimeout(() => void look().finally(schedule), intervalMs);
-    timer.unref();
-  };
-
-  return {
-    measure,
-    look,
-    start: (): void => {
-      isRunning = true;
-      schedule();
-    },
-    stop: (): void => {
-      isRunning = false;
-      clearTimeout(timer);
-    },
-  };
+  return { measure, look, ...createRepeater(look, intervalMs) };
 }

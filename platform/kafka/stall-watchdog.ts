@@ -1,6 +1,7 @@
 // Notices a member that could read and does not: client libraries have been seen to stop fetching without any error.
 import { FatalError } from '#platform/errors.ts';
 import type { PartitionOffsets } from '#platform/kafka/consumer-port.ts';
+import { createRepeater } from '#platform/process/repeater.ts';
 
 /** Where a partition was fetched up to, and how often records of it were delivered: also those that could not be used yet. */
 export type Reading = { readonly position: bigint; readonly deliveries: number };
@@ -33,7 +34,6 @@ export function createStallWatchdog(options: {
   let before: ReadingState = { joined: true, wanted: new Map() };
   let outsideFor = 0;
   const standingFor = new Map<number, number>();
-  let timer: NodeJS.Timeout | undefined;
 
   const stalled = (what: string): void =>
     options.stalled(
@@ -67,22 +67,5 @@ export function createStallWatchdog(options: {
     if (longest.length > 0) stalled(`nothing was fetched of ${topic} partition ${longest.join(', ')}`);
   };
 
-  let isRunning = false;
-  const schedule = (): void => {
-    if (!isRunning) return;
-    timer = setTimeout(() => void check().finally(schedule), intervalMs);
-    timer.unref();
-  };
-
-  return {
-    check,
-    start: (): void => {
-      isRunning = true;
-      schedule();
-    },
-    stop: (): void => {
-      isRunning = false;
-      clearTimeout(timer);
-    },
-  };
+  return { check, ...createRepeater(check, intervalMs) };
 }
