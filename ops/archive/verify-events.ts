@@ -35,8 +35,6 @@ async function loadStored(cluster: ArchiveCluster, { connection, folder }: Scrat
            AND source_topic = '${cluster.topicName('events')}') TO STDOUT (FORMAT csv)`,
     );
     await pipeline(stream, createWriteStream(path));
-    // node-postgres ends its watch over an answer in this callback, which a COPY out never calls: the watch would keep the process.
-    (stream as { callback?: () => void }).callback?.();
   } finally {
     client.release();
   }
