@@ -24,7 +24,7 @@ function commonEnvironment(endpoints: StackEndpoints): Environment {
 }
 
 /** S3 settings under the names that common-settings.ts reads. */
-export function objectStoreEnvironment(endpoints: StackEndpoints): Environment {
+export function objectStoreEnvironment(endpoints: Pick<StackEndpoints, 'objectStore'>): Environment {
   const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = endpoints.objectStore;
   return {
     S3_ENDPOINT: endpoint,

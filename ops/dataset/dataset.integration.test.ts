@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { objectStoreEnvironment } from '#infra/system/environment.ts';
 import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createTracking } from '#platform/mlflow/tracking.ts';
 import { runTraffic, sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
@@ -21,15 +22,10 @@ let environment: Record<string, string>;
 
 beforeAll(async () => {
   [database, mlflow, bucket] = await Promise.all([createTestDatabase(), startTestMlflow(), createOwnBucket()]);
-  const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = bucket.endpoints;
   environment = {
     PATH: process.env.PATH ?? '',
     POSTGRES_URL: database.urlAs('dataset_builder'),
-    S3_ENDPOINT: endpoint,
-    S3_REGION: region,
-    S3_ACCESS_KEY_ID: accessKeyId,
-    S3_SECRET_ACCESS_KEY: secretAccessKey,
-    S3_BUCKET: objectStoreBucket,
+    ...objectStoreEnvironment({ objectStore: bucket.endpoints }),
     MLFLOW_URL: mlflow.url,
   };
   await writeDomainRows(database.pool, world.rows);

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { defaultTolerances } from '#domain/offline-evaluation/gate.ts';
 import { ensurePythonEnvironment } from '#infra/local/python-environment.ts';
 import { trainingPackages } from '#infra/local/python-packages.ts';
+import { objectStoreEnvironment } from '#infra/system/environment.ts';
 import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { createTracking } from '#platform/mlflow/tracking.ts';
@@ -66,16 +67,11 @@ beforeAll(async () => {
   ]);
   [database, mlflow, bucket] = [made, started, own];
   folder = await mkdtemp(join(tmpdir(), 'offline-replay-test-'));
-  const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = bucket.endpoints;
   environment = {
     PATH: process.env.PATH ?? '',
     HOME: process.env.HOME ?? '/',
     POSTGRES_URL: database.urlAs('dataset_builder'),
-    S3_ENDPOINT: endpoint,
-    S3_REGION: region,
-    S3_ACCESS_KEY_ID: accessKeyId,
-    S3_SECRET_ACCESS_KEY: secretAccessKey,
-    S3_BUCKET: objectStoreBucket,
+    ...objectStoreEnvironment({ objectStore: bucket.endpoints }),
     MLFLOW_URL: mlflow.url,
     TRAINING_PYTHON: join(python, 'bin', 'python'),
     OMP_NUM_THREADS: '1',
@@ -86,7 +82,7 @@ beforeAll(async () => {
   const built = await ops('dataset', 'build', 'planner', '--label-cutoff', '2026-03-01', '--json');
   expect(built).toMatchObject({ exitCode: 0, stderr: '' });
   const { datasetVersion, objectKey } = JSON.parse(built.stdout);
-  [dataset, address] = [datasetVersion, `s3://${objectStoreBucket}/${objectKey}`];
+  [dataset, address] = [datasetVersion, `s3://${bucket.endpoints.objectStoreBucket}/${objectKey}`];
   await train([]);
   await train(['--shuffle-targets']);
 }, 1_200_000);

@@ -12,6 +12,7 @@ import { createSplitter, datasetSplits, defaultSplitConfig } from '#domain/datas
 import { serializePlanRequest, toCanonicalJson } from '#domain/planning/canonical-json.ts';
 import { serializeModelInput, toModelInput } from '#domain/planning/model-input.ts';
 import type { PlanFeedbackPayload, PlanGeneratedPayload } from '#domain/planning/plan-shape.ts';
+import { objectStoreEnvironment } from '#infra/system/environment.ts';
 import { createObjectStore, type ObjectStore } from '#platform/object-store/object-store.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import { committedCatalogue, runTraffic, sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
@@ -366,7 +367,6 @@ describe('buildDataset', () => {
   });
 
   it('runs as a process with its settings from the environment', async () => {
-    const { endpoint, region, accessKeyId, secretAccessKey, objectStoreBucket } = stackEndpoints().objectStore;
     const run = async (environment: Record<string, string>) => {
       const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
         env: { PATH: process.env.PATH ?? '', ...environment },
@@ -379,11 +379,7 @@ describe('buildDataset', () => {
     };
     const good = await run({
       POSTGRES_URL: database.urlAs('dataset_builder'),
-      S3_ENDPOINT: endpoint,
-      S3_REGION: region,
-      S3_ACCESS_KEY_ID: accessKeyId,
-      S3_SECRET_ACCESS_KEY: secretAccessKey,
-      S3_BUCKET: objectStoreBucket,
+      ...objectStoreEnvironment(stackEndpoints()),
       DATASET_BUILD_DATE: buildDate,
       DATASET_LABEL_CUTOFF: end.toISOString(),
     });
