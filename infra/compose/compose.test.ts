@@ -118,6 +118,7 @@ describe('addresses between services', () => {
       metabase: ['3000'],
       mlflow: ['5000'],
       redis: ['6379'],
+      prefect: ['4200'],
     };
     const text = JSON.stringify(services.map(([, { environment, command }]) => [environment, command]));
     const addresses = [...text.matchAll(/(?:\/\/|@)(?:[^\s/"@,:]+:[^\s/"@]+@)?([a-z][a-z-]+):(\d{4,5})/g)];

@@ -10,6 +10,7 @@ export type Credentials = {
   readonly objectStoreSecretKey: string;
   readonly mlflowPassword: string;
   readonly redisPassword: string;
+  readonly prefectPassword: string;
 };
 
 /** A further door of the broker that tells clients to come back by another port: what stands between can then see and hold them. */

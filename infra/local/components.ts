@@ -4,12 +4,13 @@ import { kafka } from './components/kafka.ts';
 import { mlflow } from './components/mlflow.ts';
 import { objectStore } from './components/object-store.ts';
 import { postgres } from './components/postgres.ts';
+import { prefect } from './components/prefect.ts';
 import { redis } from './components/redis.ts';
 import { schemaRegistry } from './components/schema-registry.ts';
 
 const alwaysRunning = [postgres, kafka, schemaRegistry, objectStore] as const;
 /** Each runs only when the profile that it names is asked for. */
-const onDemand = [mlflow, redis] as const;
+const onDemand = [mlflow, redis, prefect] as const;
 
 export const components = [...alwaysRunning, ...onDemand] as const;
 

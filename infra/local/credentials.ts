@@ -25,6 +25,7 @@ export async function readOrMakeCredentials(localDir: string): Promise<Credentia
     objectStoreSecretKey: secret(),
     mlflowPassword: secret(),
     redisPassword: secret(),
+    prefectPassword: secret(),
     ...known,
   };
   await writeFileAtomically(path, `${JSON.stringify(credentials, null, 2)}\n`);

@@ -6,6 +6,11 @@ export const mlflowPackages: PythonPackages = {
   files: ['infra/local/python/requirements-mlflow.txt'],
 };
 
+export const prefectPackages: PythonPackages = {
+  title: 'Prefect (300 MB)',
+  files: ['infra/local/python/requirements-prefect.txt'],
+};
+
 /** For machines without a GPU: what only a GPU needs is left out. */
 export const trainingPackages: PythonPackages = {
   title: 'training (a minute or two and 4.7 GB)',

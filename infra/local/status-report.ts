@@ -78,7 +78,7 @@ export function describeStatus(statuses: readonly ComponentStatus[]): string {
 
 /** The addresses that a person pastes into a client. Passwords stay in stack.json, which only its owner can read. */
 export function describeEndpoints({ endpoints, localDir }: StackFile): string {
-  const { kafka, schemaRegistry, objectStore, postgres, mlflow, redis } = endpoints;
+  const { kafka, schemaRegistry, objectStore, postgres, mlflow, redis, prefect } = endpoints;
   return [
     formatTable([
       ['Kafka', kafka.brokers.join(',')],
@@ -87,6 +87,7 @@ export function describeEndpoints({ endpoints, localDir }: StackFile): string {
       ['Postgres', `${postgres.host}:${postgres.port} database ${postgres.database}`],
       ...(mlflow === undefined ? [] : [['MLflow', mlflow.url]]),
       ...(redis === undefined ? [] : [['Redis', new URL(redis.url).host]]),
+      ...(prefect === undefined ? [] : [['Prefect', prefect.url]]),
     ]),
     `Credentials and everything else: ${localDir}/stack.json`,
   ].join('\n');

@@ -1,4 +1,4 @@
-// `npm run up`: starts the local stack in the background and returns when every component is healthy; `--profile ml` adds MLflow and Redis.
+// `npm run up`: starts the local stack in the background and returns when every component is healthy; `--profile ml` adds MLflow, Redis and Prefect.
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';

@@ -11,6 +11,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^npm run generate:database\b/, test: 'infra/generate/database-schema.integration.test.ts' },
   { command: /^(npm run -s ops --|ops) dataset\b/, test: 'ops/dataset/dataset.integration.test.ts' },
   { command: /^(npm run -s ops --|ops) jobs\b/, test: 'workers/job-worker/job-worker.integration.test.ts' },
+  { command: /^(npm run pipelines\b|python pipelines\/serve\.py)/, test: 'pipelines/pipelines.integration.test.ts' },
   { command: /^(npm run (-s )?train\b|python train_planner\.py )/, test: 'training/training.integration.test.ts' },
   {
     command: /^(npm run -s ops --|ops) (offline-replay|replay run)\b/,

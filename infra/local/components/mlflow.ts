@@ -1,12 +1,11 @@
 // The MLflow server: runs and models in Postgres, artifacts in the object store. Only with the profile `ml`, because it needs Python.
 import { join } from 'node:path';
-import pg from 'pg';
 import { type ComponentContext, defineComponent, getPort } from '../component.ts';
 import { loopback } from '../ports.ts';
 import { ensurePythonEnvironment } from '../python-environment.ts';
 import { mlflowPackages } from '../python-packages.ts';
 import { objectStore } from './object-store.ts';
-import { ensureDatabase, superuserConnection } from './postgres.ts';
+import { ensureDatabase, ensureRole } from './postgres.ts';
 
 const database = 'mlflow';
 const role = 'mlflow';
@@ -22,7 +21,7 @@ export const mlflow = defineComponent({
   healthDeadlineMs: 180_000,
   prepare: async (context) => {
     const environment = await ensurePythonEnvironment(mlflowPackages, context.onProgress);
-    await ensureRole(context);
+    await ensureRole(context, role, context.credentials.mlflowPassword);
     await ensureDatabase(context, database, role);
     const bin = join(environment, 'bin');
     const store = objectStore.endpoint(context);
@@ -67,15 +66,3 @@ export const mlflow = defineComponent({
 });
 
 const mlflowUrl = (context: ComponentContext) => `http://${loopback}:${getPort(context, 'mlflow')}`;
-
-async function ensureRole(context: ComponentContext): Promise<void> {
-  const client = new pg.Client(superuserConnection(context, 'postgres'));
-  await client.connect();
-  try {
-    const password = client.escapeLiteral(context.credentials.mlflowPassword);
-    const found = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [role]);
-    if (found.rowCount === 0) await client.query(`CREATE ROLE ${role} LOGIN PASSWORD ${password}`);
-  } finally {
-    await client.end();
-  }
-}

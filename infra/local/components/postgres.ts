@@ -141,3 +141,12 @@ export async function ensureDatabase(context: ComponentContext, name: string, ow
     if (found.rowCount === 0) await client.query(`CREATE DATABASE ${name} OWNER ${owner}`);
   });
 }
+
+/** Creates a role that logs in with the password unless it exists. The name is a constant of ours. */
+export async function ensureRole(context: ComponentContext, name: string, password: string): Promise<void> {
+  await withSuperuser(context, 'postgres', async (client) => {
+    const found = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name]);
+    if (found.rowCount === 0)
+      await client.query(`CREATE ROLE ${name} LOGIN PASSWORD ${client.escapeLiteral(password)}`);
+  });
+}
