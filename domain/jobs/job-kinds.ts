@@ -2,11 +2,19 @@
 import { compactionJob } from './compaction-job.ts';
 import { datasetBuildJob } from './dataset-build-job.ts';
 import type { JobKind } from './job-kind.ts';
+import { offlineReplayJob } from './offline-replay-job.ts';
 import { reconcileJob } from './reconcile-job.ts';
 import { trainingJob } from './training-job.ts';
 import { upkeepJob } from './upkeep-job.ts';
 
-export const jobKinds: readonly JobKind[] = [datasetBuildJob, trainingJob, compactionJob, reconcileJob, upkeepJob];
+export const jobKinds: readonly JobKind[] = [
+  datasetBuildJob,
+  trainingJob,
+  offlineReplayJob,
+  compactionJob,
+  reconcileJob,
+  upkeepJob,
+];
 
 export const jobKindNames: readonly string[] = jobKinds.map(({ name }) => name);
 

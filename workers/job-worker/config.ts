@@ -35,7 +35,7 @@ export const jobWorkerConfig = defineConfig({
     kinds: setting(
       'JOB_KINDS',
       kindList,
-      'Kinds of jobs that this worker takes; training needs a checkout with Python',
+      'Kinds of jobs that this worker takes; training and offline-replay need a checkout with Python',
       {
         default: ['dataset-build', 'compaction', 'reconcile', 'upkeep'],
       },
