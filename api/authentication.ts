@@ -1,6 +1,6 @@
 // API keys of both HTTP services: who calls, and which scopes that key has; checked from memory, so it works when Postgres is away.
 import { hash } from 'node:crypto';
-import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import { describeError } from '#platform/errors.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
@@ -85,17 +85,19 @@ export function createApiKeyStore(options: { pool: Pool; log: Logger; refreshInt
   };
 }
 
-const callers = new WeakMap<FastifyRequest, ApiKey>();
+/** On the request itself: every request has one, and a table beside it would cost more than everything else of the check. */
+const callerOf = Symbol('caller');
+type CheckedRequest = FastifyRequest & { [callerOf]?: ApiKey };
 
 /** The key that made this request, or null for a request that no `requireScope` has let pass. */
 export function findCaller(request: FastifyRequest): ApiKey | null {
-  return callers.get(request) ?? null;
+  return (request as CheckedRequest)[callerOf] ?? null;
 }
 
 /** The key that made this request; only after `requireScope` let it pass. */
 export function getCaller(request: FastifyRequest): ApiKey {
-  const caller = callers.get(request);
-  if (caller === undefined) throw new Error('this route does not require a scope, so its caller is unknown');
+  const caller = findCaller(request);
+  if (caller === null) throw new Error('this route does not require a scope, so its caller is unknown');
   return caller;
 }
 
@@ -108,19 +110,22 @@ const bearer = /^Bearer +([\x21-\x7e]{1,512}) *$/i;
 export function requireScope(
   keys: Pick<ApiKeyStore, 'find'>,
   ...scopes: [ApiKeyScope, ...ApiKeyScope[]]
-): onRequestAsyncHookHandler {
-  return async function checkScope(request, reply) {
+): onRequestHookHandler {
+  return function checkScope(request, reply, done) {
     const secret = bearer.exec(request.headers.authorization ?? '')?.[1];
     const caller = secret === undefined ? null : keys.find(secret);
     if (caller === null) {
-      return reply.code(401).header('www-authenticate', 'Bearer').send({
+      reply.code(401).header('www-authenticate', 'Bearer').send({
         code: 'unauthenticated',
         message: 'send a valid API key in the header "Authorization: Bearer <key>"',
       });
+      return;
     }
     if (!scopes.some((scope) => caller.scopes.has(scope))) {
-      return reply.code(403).send({ code: 'forbidden', message: `this key lacks the scope ${scopes.join(' or ')}` });
+      reply.code(403).send({ code: 'forbidden', message: `this key lacks the scope ${scopes.join(' or ')}` });
+      return;
     }
-    callers.set(request, caller);
+    (request as CheckedRequest)[callerOf] = caller;
+    done();
   };
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { classifyError, describeError, RetryableError } from '#platform/errors.ts';
 import type { RecordProducer } from '#platform/kafka/record-producer.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
+import { trySessionLock } from '#platform/postgres/session-lock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Outbox } from './outbox.ts';
 import type { RelayMetrics } from './relay-metrics.ts';
@@ -75,12 +76,7 @@ export function startOutboxRelay(deps: RelayDeps): OutboxRelay {
   const waitQuietly = (ms: number): Promise<unknown> =>
     sleep(ms, undefined, { signal: stop.signal }).catch(() => undefined);
 
-  const takeLock = async (connection: PoolClient): Promise<bigint | null> => {
-    const lock = await connection.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS taken', [
-      lockSpace,
-      outbox.lockId,
-    ]);
-    if (lock.rows[0]?.taken !== true) return null;
+  const advanceEpoch = async (connection: PoolClient): Promise<bigint | null> => {
     const { rows } = await connection.query<{ epoch: bigint }>(
       'UPDATE exp.outbox_relays SET epoch = epoch + 1, owner = $2, updated_at = now() WHERE relay = $1 RETURNING epoch',
       [outbox.relay, deps.owner],
@@ -133,36 +129,27 @@ export function startOutboxRelay(deps: RelayDeps): OutboxRelay {
     }
   };
 
+  const repeatUnconfirmed = async (): Promise<void> => {
+    if (unconfirmed.length === 0) return;
+    await outbox.repeat(pool, unconfirmed);
+    log.info({ rows: unconfirmed.length }, 'rows of an unfinished batch are published again');
+    unconfirmed = [];
+  };
+
   const tryToLead = async (): Promise<void> => {
-    const connection = await pool.connect();
-    let broken: Error | undefined;
-    // The pool does not watch connections that it has lent: without this, a lost one would end the process. The next query fails.
-    const remember = (error: Error): void => {
-      broken = error;
-    };
-    connection.on('error', remember);
-    try {
-      if (unconfirmed.length > 0) {
-        await outbox.repeat(connection, unconfirmed);
-        log.info({ rows: unconfirmed.length }, 'rows of an unfinished batch are published again');
-        unconfirmed = [];
-      }
-      const epoch = await takeLock(connection);
+    await repeatUnconfirmed();
+    await trySessionLock(pool, [lockSpace, outbox.lockId], async (connection) => {
+      const epoch = await advanceEpoch(connection);
       if (epoch === null) return;
       log.info({ epoch: String(epoch) }, 'this process publishes the outbox');
       metrics.leading.set({ relay: outbox.relay }, 1);
-      await lead(connection, epoch);
-      await connection.query('SELECT pg_advisory_unlock($1, $2)', [lockSpace, outbox.lockId]);
-    } catch (error) {
-      // Its connection is closed, which frees the lock whatever state it was in.
-      broken = error instanceof Error ? error : new Error(String(error));
-      throw error;
-    } finally {
-      metrics.leading.set({ relay: outbox.relay }, 0);
-      metrics.forgetDepth(outbox.relay);
-      connection.off('error', remember);
-      connection.release(broken);
-    }
+      try {
+        await lead(connection, epoch);
+      } finally {
+        metrics.leading.set({ relay: outbox.relay }, 0);
+        metrics.forgetDepth(outbox.relay);
+      }
+    });
   };
 
   const run = async (): Promise<void> => {

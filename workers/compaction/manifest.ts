@@ -2,6 +2,7 @@
 import type { ArchivedRange } from '#domain/archive/archived-ranges.ts';
 import { FatalError } from '#platform/errors.ts';
 import { inTransaction, type Pool } from '#platform/postgres/pool.ts';
+import { trySessionLock } from '#platform/postgres/session-lock.ts';
 import type { ManifestRow } from './plan-compaction.ts';
 import type { CompactedFile } from './write-compacted.ts';
 
@@ -195,24 +196,9 @@ export async function countExpirable(pool: Pool, topic: string, retentionDays: n
   return Number(found.rows[0]!.count);
 }
 
-const compactionLockKey = 7_160_030;
-
 /** Runs the work while no other compaction of this database does. @throws FatalError when one does. */
 export async function whileAlone<T>(pool: Pool, work: () => Promise<T>): Promise<T> {
-  const holder = await pool.connect();
-  try {
-    const locked = await holder.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1) AS locked', [
-      compactionLockKey,
-    ]);
-    if (locked.rows[0]!.locked !== true)
-      throw new FatalError('another compaction is running', { code: 'config-invalid' });
-    return await work();
-  } finally {
-    // A session that cannot be asked any more ends, and its lock with it.
-    const unlocked = await holder.query('SELECT pg_advisory_unlock_all()').then(
-      () => true,
-      () => false,
-    );
-    holder.release(!unlocked);
-  }
+  const done = await trySessionLock(pool, 'compaction', work);
+  if (done === null) throw new FatalError('another compaction is running', { code: 'config-invalid' });
+  return done.result;
 }

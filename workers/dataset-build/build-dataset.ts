@@ -13,6 +13,7 @@ import { type DatasetSplit, datasetSplits } from '#domain/dataset/split.ts';
 import { modelInputVersion } from '#domain/planning/model-input.ts';
 import type { ObjectStore } from '#platform/object-store/object-store.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
+import { withSessionLock } from '#platform/postgres/session-lock.ts';
 import { type DatasetFiles, datasetVersionOf, type Exclusion, hashOf, makeDatasetFiles } from './dataset-files.ts';
 import type { ConsumerPosition, SnapshotOptions } from './training-snapshot.ts';
 
@@ -75,21 +76,7 @@ export type DatasetManifest = DatasetContent & {
  * registered from their manifest by the next build.
  */
 export async function buildDataset(options: BuildDatasetOptions): Promise<BuiltDataset> {
-  const client = await options.pool.connect();
-  let broken: Error | undefined;
-  try {
-    const lock = `dataset-build/${options.modelName}`;
-    await client.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [lock]);
-    const built = await buildAlone(client, options);
-    await client.query('SELECT pg_advisory_unlock(hashtextextended($1, 0))', [lock]);
-    return built;
-  } catch (error) {
-    // The session may hold the lock: it ends here, and the lock with it.
-    broken = error instanceof Error ? error : new Error(String(error));
-    throw error;
-  } finally {
-    client.release(broken);
-  }
+  return withSessionLock(options.pool, `dataset-build/${options.modelName}`, (client) => buildAlone(client, options));
 }
 
 async function buildAlone(client: PoolClient, options: BuildDatasetOptions): Promise<BuiltDataset> {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError } from '#platform/errors.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
+import { trySessionLock } from '#platform/postgres/session-lock.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import { listDefinitions } from '#producers/definition-store/definition-rows.ts';
@@ -9,8 +10,8 @@ import { stopExperiment } from './act.ts';
 import { findViolation, isWatched } from './find-violation.ts';
 import type { InputLag } from './input-lag.ts';
 
-/** Two-part advisory lock: the space of our relays, and a number of its own. */
-const [lockSpace, lockId] = [7_160_020, 100];
+/** The space of our relays, and a number of its own. */
+const lock = [7_160_020, 100] as const;
 /** A look may take this share of the time at most, so that a large experiment does not keep a core busy. */
 const restPerWork = 2;
 
@@ -116,12 +117,7 @@ export function startGuardrailMonitor(deps: MonitorDeps): GuardrailMonitor {
     state = { ...state, lastLookMs: deps.nowMs() };
   };
 
-  const takeLead = async (connection: PoolClient): Promise<bigint | null> => {
-    const lock = await connection.query<{ taken: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS taken', [
-      lockSpace,
-      lockId,
-    ]);
-    if (lock.rows[0]?.taken !== true) return null;
+  const advanceEpoch = async (connection: PoolClient): Promise<bigint> => {
     const { rows } = await connection.query<{ epoch: bigint }>(
       'UPDATE exp.guardrail_lease SET epoch = epoch + 1, owner = $1, updated_at = now() RETURNING epoch',
       [deps.owner],
@@ -130,37 +126,23 @@ export function startGuardrailMonitor(deps: MonitorDeps): GuardrailMonitor {
   };
 
   const tryToLead = async (): Promise<void> => {
-    const connection = await pool.connect();
-    let broken: Error | undefined;
-    const remember = (error: Error): void => {
-      broken = error;
-    };
-    // The pool does not watch connections that it has lent: without this, a lost one would end the process.
-    connection.on('error', remember);
-    try {
-      const epoch = await takeLead(connection);
-      if (epoch === null) return;
+    await trySessionLock(pool, lock, async (connection) => {
+      const epoch = await advanceEpoch(connection);
       log.info({ epoch: String(epoch) }, 'this process is the guardrail monitor');
       state = { ...state, role: 'leading' };
       leading.set({}, 1);
-      while (!stop.signal.aborted) {
-        // On the connection that holds the lock: it fails when the lock is lost.
-        await connection.query('SELECT 1');
-        if (broken !== undefined) throw broken;
-        await lookAtAll(epoch);
-        await rest(deps.intervalMs);
+      try {
+        while (!stop.signal.aborted) {
+          // On the connection that holds the lock: it fails when the lock is lost.
+          await connection.query('SELECT 1');
+          await lookAtAll(epoch);
+          await rest(deps.intervalMs);
+        }
+      } finally {
+        state = { ...state, role: 'waiting' };
+        leading.set({}, 0);
       }
-      await connection.query('SELECT pg_advisory_unlock($1, $2)', [lockSpace, lockId]);
-    } catch (error) {
-      // Closed, which frees the lock whatever state it was in.
-      broken = error instanceof Error ? error : new Error(String(error));
-      throw error;
-    } finally {
-      state = { ...state, role: 'waiting' };
-      leading.set({}, 0);
-      connection.off('error', remember);
-      connection.release(broken);
-    }
+    });
   };
 
   const run = async (): Promise<void> => {

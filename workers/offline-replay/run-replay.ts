@@ -11,6 +11,7 @@ import { createModelStages, stageTag } from '#platform/mlflow/model-stages.ts';
 import { createTracking } from '#platform/mlflow/tracking.ts';
 import type { ObjectStore } from '#platform/object-store/object-store.ts';
 import type { Pool, PoolClient } from '#platform/postgres/pool.ts';
+import { withSessionLock } from '#platform/postgres/session-lock.ts';
 import { baselineModelName, registerBaseline } from '#producers/definition-store/register-baseline.ts';
 import type { ModelReference } from './config.ts';
 import { planAllByModel, planAllByRules } from './planners.ts';
@@ -58,7 +59,7 @@ export async function runReplay(options: ReplayOptions, deps: ReplayDeps): Promi
   const replayKey = createHash('sha256')
     .update(JSON.stringify([nameOf(model), nameOf(baseline), datasetVersion, Object.entries(settings).sort()]))
     .digest('hex');
-  return withLock(deps.pool, `offline-replay/${replayKey}`, async (client) => {
+  return withSessionLock(deps.pool, `offline-replay/${replayKey}`, async (client) => {
     const known = await findReplay(client, replayKey);
     const stored = known ?? (await replay({ ...options, baseline, settings, replayKey }, { ...deps, client }));
     const stage = await markCandidate(deps.mlflow, model, stored.verdict);
@@ -136,21 +137,4 @@ async function markCandidate(
   if (verdict !== 'pass' || (stage !== null && stage !== 'trained')) return stage;
   await createModelStages(mlflow).markCandidate(name, version);
   return 'candidate';
-}
-
-/** One session does one replay at a time; the lock ends with the session. */
-async function withLock<T>(pool: Pool, name: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  try {
-    await client.query('SELECT pg_advisory_lock(hashtextextended($1, 0))', [name]);
-    const result = await work(client);
-    await client.query('SELECT pg_advisory_unlock(hashtextextended($1, 0))', [name]);
-    return result;
-  } catch (error) {
-    broken = error instanceof Error ? error : new Error(String(error));
-    throw error;
-  } finally {
-    client.release(broken);
-  }
 }
