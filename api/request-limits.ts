@@ -10,8 +10,8 @@ export const maxBodyDepth = 32;
 export function isDeeperThan(value: unknown, limit: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   if (limit === 0) return true;
-  for (const key in value) if (isDeeperThan((value as Record<string, unknown>)[key], limit - 1)) return true;
-  return false;
+  const inner: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+  return inner.some((entry) => isDeeperThan(entry, limit - 1));
 }
 
 /** Refuses with 429 after the key was checked and before the body is read. Requests without a valid key are not counted. */

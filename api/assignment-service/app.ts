@@ -87,9 +87,10 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     'From the request to the end of its answer',
     ['route', 'status'],
   );
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = `${request.method} ${request.routeOptions.url ?? 'unknown'}`;
     duration.observe({ route, status: String(reply.statusCode) }, reply.elapsedTime / 1_000);
+    done();
   });
 
   const limited = deps.metrics.counter(

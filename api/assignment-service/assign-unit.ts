@@ -15,7 +15,8 @@ export type AssignmentAccess = {
   storeFirst(candidates: readonly AssignmentCandidate[]): Promise<StoreResult[]>;
 };
 
-export type AssignUnit = (request: AssignmentRequest) => Promise<AssignmentResponse>;
+/** The answer itself when everything asked for is in memory, which most requests are; else, and for every error, a promise. */
+export type AssignUnit = (request: AssignmentRequest) => AssignmentResponse | Promise<AssignmentResponse>;
 
 export type AssignUnitDeps = {
   currentDefinitions: () => DefinitionIndex;
@@ -101,6 +102,16 @@ function addAnswer(
   });
 }
 
+/** The experiments of a request, or null when something in it is not known here. */
+function findKnown(index: DefinitionIndex, request: AssignmentRequest): readonly LiveExperiment[] | null {
+  try {
+    return listRequested(index, request);
+  } catch (error) {
+    if (error instanceof RequestError) return null;
+    throw error;
+  }
+}
+
 const mayBeNew: readonly string[] = ['unknown-experiment', 'unknown-unit-type'];
 
 /** The experiments of a request; what is not known is looked up once more before it is refused. */
@@ -114,22 +125,27 @@ async function findRequested(deps: AssignUnitDeps, request: AssignmentRequest): 
   }
 }
 
+type Asked = {
+  readonly request: AssignmentRequest;
+  readonly requested: readonly LiveExperiment[];
+  /** Stored rows known so far. */
+  readonly rows: Map<LiveExperiment, StoredRow>;
+  readonly open: readonly LiveExperiment[];
+  readonly evaluateWith: (live: LiveExperiment, stored: StoredRow | null, isInLayerMate?: boolean) => Evaluation;
+};
+
 /**
  * The decision of one request. Every assignment in an answer is a stored row, also when several instances decide on one unit at the
  * same moment; with `enroll: false` it is the stored row or what would be stored now.
  */
 export function createAssignUnit(deps: AssignUnitDeps): AssignUnit {
-  const { assignments, cache, nowMs } = deps;
-  return async (request) => {
-    const requested = await findRequested(deps, request);
+  const { cache, nowMs } = deps;
+
+  const lookInCache = (request: AssignmentRequest, requested: readonly LiveExperiment[]): Asked => {
     const unitId = asUnitId(request.unit_id);
     const unitType = asUnitType(request.unit_type);
     const context = request.context ?? {};
     const now = nowMs();
-    let taken: ReadonlySet<LiveExperiment> = new Set();
-    const evaluateWith = (live: LiveExperiment, stored: StoredRow | null): Evaluation =>
-      evaluate(live.compiled, { unitType, unitId, context, stored, isInLayerMate: taken.has(live), nowMs: now });
-
     const rows = new Map<LiveExperiment, StoredRow>();
     const open: LiveExperiment[] = [];
     for (const live of requested) {
@@ -141,53 +157,92 @@ export function createAssignUnit(deps: AssignUnitDeps): AssignUnit {
       rows.set(live, cached);
       deps.onDecision?.('stored', 'cache');
     }
-    const entering = open.filter((live) => live.experiment.layer !== null && evaluateWith(live, null).isNew);
-    if (entering.length > 0) {
-      taken = await findTakenByLayerMates({ index: deps.currentDefinitions(), assignments, cache }, entering, unitId);
-    }
-    const toFind: LiveExperiment[] = [];
-    const toStore: { live: LiveExperiment; candidate: AssignmentCandidate }[] = [];
-    for (const live of open) {
-      const { experimentId, version } = live.experiment;
-      const { isNew, assignment } = evaluateWith(live, null);
-      if (isNew && assignment !== null && request.enroll !== false) {
-        const candidate = { ...assignment, experimentId, unitId, unitType, experimentVersion: version };
-        toStore.push({ live, candidate });
-      } else {
-        toFind.push(live);
-      }
-    }
-    const [stored, found] = await Promise.all([
-      assignments.storeFirst(toStore.map(({ candidate }) => candidate)),
-      assignments.find(toFind.map(({ experiment }) => ({ experimentId: experiment.experimentId, unitId }))),
-    ]);
-    toStore.forEach(({ live }, position) => {
-      const row = stored[position]!.stored;
-      cache.keep(row);
-      rows.set(live, row);
-      deps.onDecision?.(stored[position]!.isNew ? row.source : 'stored', 'store');
-    });
-    toFind.forEach((live, position) => {
-      const row = found[position];
-      if (row === null || row === undefined) return;
-      cache.keep(row);
-      rows.set(live, row);
-      deps.onDecision?.('stored', 'store');
-    });
+    const evaluateWith: Asked['evaluateWith'] = (live, stored, isInLayerMate = false) =>
+      evaluate(live.compiled, { unitType, unitId, context, stored, isInLayerMate, nowMs: now });
+    return { request, requested, rows, open, evaluateWith };
+  };
 
+  const answer = ({ request, requested, rows, evaluateWith }: Asked, taken?: ReadonlySet<LiveExperiment>) => {
     const response: AssignmentResponse = {
       unit_type: request.unit_type,
       unit_id: request.unit_id,
       assignments: [],
       not_assigned: [],
     };
+    const unitId = asUnitId(request.unit_id);
     for (const live of requested) {
       const row = rows.get(live) ?? null;
-      const evaluation = evaluateWith(live, row);
+      const evaluation = evaluateWith(live, row, taken?.has(live));
       if (row === null) deps.onDecision?.(evaluation.reason, 'computed');
       const bucket = evaluation.assignment?.bucket ?? live.compiled.bucketOf(unitId);
       addAnswer(response, live, evaluation, { bucket, isStored: row !== null });
     }
     return response;
   };
+
+  const decide = async (asked: Asked): Promise<AssignmentResponse> => {
+    const taken = await findTaken(deps, asked);
+    await storeOrFind(deps, asked, taken);
+    return answer(asked, taken);
+  };
+
+  return (request) => {
+    const known = findKnown(deps.currentDefinitions(), request);
+    if (known === null) return findRequested(deps, request).then((found) => decide(lookInCache(request, found)));
+    const asked = lookInCache(request, known);
+    return asked.open.length === 0 ? answer(asked) : decide(asked);
+  };
+}
+
+/** Of the experiments that the unit would enter: those whose layer it is in already, by another experiment. */
+async function findTaken(
+  { currentDefinitions, assignments, cache }: AssignUnitDeps,
+  { request, open, evaluateWith }: Asked,
+): Promise<ReadonlySet<LiveExperiment>> {
+  const entering = open.filter((live) => live.experiment.layer !== null && evaluateWith(live, null).isNew);
+  if (entering.length === 0) return new Set();
+  return findTakenByLayerMates(
+    { index: currentDefinitions(), assignments, cache },
+    entering,
+    asUnitId(request.unit_id),
+  );
+}
+
+/** Fills `rows`: stores what the unit gets now, and reads what may have been stored before. */
+async function storeOrFind(
+  { assignments, cache, onDecision }: AssignUnitDeps,
+  { request, rows, open, evaluateWith }: Asked,
+  taken: ReadonlySet<LiveExperiment>,
+): Promise<void> {
+  const unitId = asUnitId(request.unit_id);
+  const unitType = asUnitType(request.unit_type);
+  const toFind: LiveExperiment[] = [];
+  const toStore: { live: LiveExperiment; candidate: AssignmentCandidate }[] = [];
+  for (const live of open) {
+    const { experimentId, version } = live.experiment;
+    const { isNew, assignment } = evaluateWith(live, null, taken.has(live));
+    if (isNew && assignment !== null && request.enroll !== false) {
+      const candidate = { ...assignment, experimentId, unitId, unitType, experimentVersion: version };
+      toStore.push({ live, candidate });
+    } else {
+      toFind.push(live);
+    }
+  }
+  const [stored, found] = await Promise.all([
+    assignments.storeFirst(toStore.map(({ candidate }) => candidate)),
+    assignments.find(toFind.map(({ experiment }) => ({ experimentId: experiment.experimentId, unitId }))),
+  ]);
+  toStore.forEach(({ live }, position) => {
+    const row = stored[position]!.stored;
+    cache.keep(row);
+    rows.set(live, row);
+    onDecision?.(stored[position]!.isNew ? row.source : 'stored', 'store');
+  });
+  toFind.forEach((live, position) => {
+    const row = found[position];
+    if (row === null || row === undefined) return;
+    cache.keep(row);
+    rows.set(live, row);
+    onDecision?.('stored', 'store');
+  });
 }
