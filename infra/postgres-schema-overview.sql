@@ -425,7 +425,7 @@ CREATE TABLE exp.dataset_versions (
   PRIMARY KEY (dataset_version)
 );
 
--- Written by: dataset_builder, operator. Read by: analyst, dataset_builder, operator.
+-- Written by: dataset_builder, operator. Read by: analyst, assignment_service, dataset_builder, operator.
 -- FOREIGN KEY (dataset_version) REFERENCES exp.dataset_versions(dataset_version)
 CREATE TABLE exp.offline_replay_results (
   id                     uuid NOT NULL,
@@ -446,19 +446,23 @@ CREATE TABLE exp.offline_replay_results (
 );
 
 -- Append-only ledger of every step between candidate and production.
--- Written by: operator. Read by: analyst, operator.
+-- Written by: assignment_service, guardrail_monitor, operator. Read by: analyst, assignment_service, guardrail_monitor, operator.
 -- FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id)
 -- FOREIGN KEY (policy_version_id) REFERENCES exp.policy_versions(id)
 CREATE TABLE exp.promotions (
-  id                bigint NOT NULL,
-  at                timestamptz NOT NULL,
-  actor             text NOT NULL,
-  action            text NOT NULL,
-  policy_version_id uuid,
-  experiment_id     uuid,
-  from_state        jsonb NOT NULL,
-  to_state          jsonb NOT NULL,
-  evidence          jsonb NOT NULL,
+  id                 bigint NOT NULL,
+  at                 timestamptz NOT NULL,
+  actor              text NOT NULL,
+  action             text NOT NULL, -- A version is in production from a row whose to_state has the status production until the next one of it with another status
+  policy_version_id  uuid NOT NULL,
+  experiment_id      uuid,
+  from_state         jsonb NOT NULL,
+  to_state           jsonb NOT NULL,
+  evidence           jsonb NOT NULL,
+  reason             text NOT NULL,
+  model_name         text NOT NULL,
+  model_version      text NOT NULL,
+  experiment_version integer,
   PRIMARY KEY (id)
 );
 
@@ -548,10 +552,12 @@ CREATE TABLE exp.guardrail_actions (
 
 -- Written by: guardrail_monitor, operator. Read by: analyst, assignment_service, guardrail_monitor, operator.
 CREATE TABLE exp.guardrail_lease (
-  is_only    boolean NOT NULL,
-  epoch      bigint NOT NULL,
-  owner      text,
-  updated_at timestamptz NOT NULL,
+  is_only     boolean NOT NULL,
+  epoch       bigint NOT NULL,
+  owner       text,
+  updated_at  timestamptz NOT NULL,
+  looked_at   timestamptz, -- When the monitor last looked at its input; null before its first look
+  idle_reason text,
   PRIMARY KEY (is_only)
 );
 
@@ -580,6 +586,19 @@ CREATE TABLE exp.experiment_results (
   excluded_units       bigint NOT NULL,
   sample_ratio_p_value double precision,
   PRIMARY KEY (experiment_id, variant_id, metric_name, recorded_at)
+);
+
+-- The promotion that a policy has under way; its row goes when it is finished or rolled back, and exp.promotions says how.
+-- Written by: assignment_service, guardrail_monitor, operator. Read by: analyst, assignment_service, guardrail_monitor, operator.
+-- FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id)
+-- FOREIGN KEY (policy_id) REFERENCES exp.policies(id)
+-- FOREIGN KEY (policy_version_id) REFERENCES exp.policy_versions(id)
+CREATE TABLE exp.running_promotions (
+  policy_id         uuid NOT NULL,
+  policy_version_id uuid NOT NULL,
+  experiment_id     uuid NOT NULL,
+  started_at        timestamptz NOT NULL,
+  PRIMARY KEY (policy_id)
 );
 
 -- Views
@@ -629,5 +648,7 @@ CREATE TABLE exp.experiment_results (
 -- exp.reason_to_keep_event_day(day date, max_age interval)
 
 -- exp.drop_event_day(day date, max_age interval, actor text)
+
+-- exp.refuse_change(): For tables whose rows nobody may change, not even their owner
 
 -- exp.describe_effect(estimate double precision, lower double precision, upper double precision, scale text): Such as "+21.7 % (-61.8 % to +105.1 %)" for a relative effect; no effect is an empty text

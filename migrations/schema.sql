@@ -608,25 +608,35 @@ COMMENT ON COLUMN exp.offline_replay_results.replay_key IS 'SHA-256 over model, 
 COMMENT ON COLUMN exp.offline_replay_results.settings IS 'Tolerances of the gate, seed and number of resamples';
 GRANT DELETE, UPDATE ON exp.offline_replay_results TO operator;
 GRANT INSERT ON exp.offline_replay_results TO dataset_builder, operator;
-GRANT SELECT ON exp.offline_replay_results TO analyst, dataset_builder, operator;
+GRANT SELECT ON exp.offline_replay_results TO analyst, assignment_service, dataset_builder, operator;
 
 CREATE TABLE exp.promotions (
   id bigint GENERATED ALWAYS AS IDENTITY,
   at timestamp with time zone NOT NULL DEFAULT now(),
   actor text NOT NULL,
   action text NOT NULL,
-  policy_version_id uuid,
+  policy_version_id uuid NOT NULL,
   experiment_id uuid,
   from_state jsonb NOT NULL,
   to_state jsonb NOT NULL,
   evidence jsonb NOT NULL DEFAULT '{}'::jsonb,
+  reason text NOT NULL,
+  model_name text NOT NULL,
+  model_version text NOT NULL,
+  experiment_version integer,
   CONSTRAINT promotions_pkey PRIMARY KEY (id),
   CONSTRAINT promotions_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id),
-  CONSTRAINT promotions_policy_version_id_fkey FOREIGN KEY (policy_version_id) REFERENCES exp.policy_versions(id)
+  CONSTRAINT promotions_policy_version_id_fkey FOREIGN KEY (policy_version_id) REFERENCES exp.policy_versions(id),
+  CONSTRAINT promotions_action_check CHECK (action = ANY (ARRAY['bootstrap'::text, 'start'::text, 'step'::text, 'approve'::text, 'finish'::text, 'retire'::text, 'roll-back'::text, 'reinstate'::text, 'deliver-to-all'::text])),
+  CONSTRAINT promotions_reason_check CHECK (reason <> ''::text)
 );
 COMMENT ON TABLE exp.promotions IS 'Append-only ledger of every step between candidate and production';
-GRANT DELETE, INSERT, UPDATE ON exp.promotions TO operator;
-GRANT SELECT ON exp.promotions TO analyst, operator;
+COMMENT ON COLUMN exp.promotions.action IS 'A version is in production from a row whose to_state has the status production until the next one of it with another status';
+CREATE INDEX promotions_of_experiment ON exp.promotions USING btree (experiment_id, id);
+CREATE INDEX promotions_of_model ON exp.promotions USING btree (model_name, id);
+CREATE TRIGGER promotions_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON exp.promotions FOR EACH STATEMENT EXECUTE FUNCTION exp.refuse_change();
+GRANT INSERT ON exp.promotions TO assignment_service, guardrail_monitor, operator;
+GRANT SELECT ON exp.promotions TO analyst, assignment_service, guardrail_monitor, operator;
 
 CREATE TABLE exp.unit_links (
   unit_type text NOT NULL,
@@ -737,9 +747,12 @@ CREATE TABLE exp.guardrail_lease (
   epoch bigint NOT NULL DEFAULT 0,
   owner text,
   updated_at timestamp with time zone NOT NULL DEFAULT now(),
+  looked_at timestamp with time zone,
+  idle_reason text,
   CONSTRAINT guardrail_lease_pkey PRIMARY KEY (is_only),
   CONSTRAINT guardrail_lease_is_only_check CHECK (is_only)
 );
+COMMENT ON COLUMN exp.guardrail_lease.looked_at IS 'When the monitor last looked at its input; null before its first look';
 GRANT DELETE, INSERT ON exp.guardrail_lease TO operator;
 GRANT SELECT ON exp.guardrail_lease TO analyst, assignment_service, guardrail_monitor, operator;
 GRANT UPDATE ON exp.guardrail_lease TO guardrail_monitor, operator;
@@ -775,6 +788,22 @@ COMMENT ON COLUMN exp.experiment_results.not_computable IS 'Why there is no effe
 GRANT DELETE, UPDATE ON exp.experiment_results TO operator;
 GRANT INSERT ON exp.experiment_results TO guardrail_monitor, operator;
 GRANT SELECT ON exp.experiment_results TO analyst, guardrail_monitor, operator;
+
+CREATE TABLE exp.running_promotions (
+  policy_id uuid NOT NULL,
+  policy_version_id uuid NOT NULL,
+  experiment_id uuid NOT NULL,
+  started_at timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT running_promotions_pkey PRIMARY KEY (policy_id),
+  CONSTRAINT running_promotions_experiment_id_key UNIQUE (experiment_id),
+  CONSTRAINT running_promotions_experiment_id_fkey FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id),
+  CONSTRAINT running_promotions_policy_id_fkey FOREIGN KEY (policy_id) REFERENCES exp.policies(id),
+  CONSTRAINT running_promotions_policy_version_id_fkey FOREIGN KEY (policy_version_id) REFERENCES exp.policy_versions(id)
+);
+COMMENT ON TABLE exp.running_promotions IS 'The promotion that a policy has under way; its row goes when it is finished or rolled back, and exp.promotions says how';
+GRANT DELETE ON exp.running_promotions TO assignment_service, guardrail_monitor, operator;
+GRANT INSERT ON exp.running_promotions TO assignment_service, operator;
+GRANT SELECT ON exp.running_promotions TO analyst, assignment_service, guardrail_monitor, operator;
 
 CREATE OR REPLACE FUNCTION exp.ensure_event_day(day date)
  RETURNS void
@@ -1037,6 +1066,16 @@ BEGIN
 END $function$;
 REVOKE ALL ON FUNCTION exp.drop_event_day(day date, max_age interval, actor text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION exp.drop_event_day(day date, max_age interval, actor text) TO operator;
+
+CREATE OR REPLACE FUNCTION exp.refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+  RAISE EXCEPTION 'exp.% is append-only: its rows are evidence', TG_TABLE_NAME
+    USING ERRCODE = 'restrict_violation', HINT = 'A correction is a further row.';
+END $function$;
+COMMENT ON FUNCTION exp.refuse_change() IS 'For tables whose rows nobody may change, not even their owner';
 
 CREATE OR REPLACE FUNCTION exp.describe_effect(estimate double precision, lower double precision, upper double precision, scale text)
  RETURNS text

@@ -17,6 +17,7 @@ import { addMetabaseCommands } from './metabase/commands.ts';
 import { addOffPolicyCommands } from './off-policy/commands.ts';
 import { addOfflineReplayCommands } from './offline-replay/commands.ts';
 import { addPolicyCommands } from './policies/commands.ts';
+import { addModelCommands, addPromotionCommands } from './promotion/commands.ts';
 import { addRebuildCommands } from './rebuild/commands.ts';
 import { addReconcileCommand } from './reconcile/commands.ts';
 import { addResultsCommands } from './results/commands.ts';
@@ -46,6 +47,8 @@ export function createProgram(line: CommandLine, program: Command = new Command(
   addAssignmentCommands(program, line);
   addDatasetCommands(program, line);
   addOfflineReplayCommands(program, line);
+  addPromotionCommands(program, line);
+  addModelCommands(program, line);
   program.commandsGroup('Releases and access:');
   addDeployCommands(program, line);
   addKeyCommands(program, line);

@@ -3,6 +3,7 @@ import { compactionJob } from './compaction-job.ts';
 import { datasetBuildJob } from './dataset-build-job.ts';
 import type { JobKind } from './job-kind.ts';
 import { offlineReplayJob } from './offline-replay-job.ts';
+import { promotionCheckJob } from './promotion-check-job.ts';
 import { reconcileJob } from './reconcile-job.ts';
 import { trainingJob } from './training-job.ts';
 import { upkeepJob } from './upkeep-job.ts';
@@ -14,6 +15,7 @@ export const jobKinds: readonly JobKind[] = [
   compactionJob,
   reconcileJob,
   upkeepJob,
+  promotionCheckJob,
 ];
 
 export const jobKindNames: readonly string[] = jobKinds.map(({ name }) => name);

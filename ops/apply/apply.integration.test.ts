@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createMlflowClient, type MlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createModelRegistry, type ModelRegistry } from '#platform/mlflow/model-registry.ts';
+import { createModelStages, type ModelStages } from '#platform/mlflow/model-stages.ts';
 import { listDefinitions } from '#producers/definition-store/definition-rows.ts';
 import { listPolicies } from '#producers/definition-store/policy-rows.ts';
 import { registerBaseline } from '#producers/definition-store/register-baseline.ts';
@@ -19,6 +20,7 @@ import { parseDefinitionFiles } from './read-files.ts';
 let mlflow: TestMlflow;
 let client: MlflowClient;
 let models: ModelRegistry;
+let stages: ModelStages;
 let modelName: string;
 let database: TestDatabase;
 const author = { actor: 'test', reason: 'a test' };
@@ -27,6 +29,7 @@ beforeAll(async () => {
   mlflow = await startTestMlflow();
   client = createMlflowClient({ url: mlflow.url });
   models = createModelRegistry(client);
+  stages = createModelStages(client);
   modelName = `planner-${randomBytes(4).toString('hex')}`;
   await client.request({ method: 'POST', path: 'registered-models/create', body: { name: modelName } });
   for (const version of ['1', '2']) {
@@ -140,9 +143,9 @@ test('policies and the experiments that point at them are applied together; a ne
 
 test('a bootstrapped baseline is not capped, and only the first version of a policy is bootstrapped', async () => {
   await apply({ 'policies.yml': policies(secondVersion()) });
-  const definitions = { pool: database.poolAs('operator'), models };
-  expect(await bootstrapPolicy(definitions, 'planner@1', author)).toContain('planner@1 is in production');
-  expect(await bootstrapPolicy(definitions, 'planner@1', author)).toContain('nothing to do');
+  const definitions = { pool: database.poolAs('operator'), models, stages };
+  expect((await bootstrapPolicy(definitions, 'planner@1', author)).text).toContain('planner@1 is in production');
+  expect((await bootstrapPolicy(definitions, 'planner@1', author)).text).toContain('nothing to do');
   await expect(bootstrapPolicy(definitions, 'planner@2', author)).rejects.toThrow('only the first version of a policy');
   const [policy] = await listPolicies(database.pool);
   expect(policy?.versions.map(({ status }) => status)).toEqual(['production', 'candidate']);
@@ -155,7 +158,7 @@ test('a bootstrapped baseline is not capped, and only the first version of a pol
 
 test('a later version is not bootstrapped either while no version of the policy was in production', async () => {
   await apply({ 'policies.yml': policies(secondVersion()) });
-  const definitions = { pool: database.poolAs('operator'), models };
+  const definitions = { pool: database.poolAs('operator'), models, stages };
   await expect(bootstrapPolicy(definitions, 'planner@2', author)).rejects.toThrow(
     'only the first version of a policy is bootstrapped: that is planner@1',
   );
@@ -279,7 +282,7 @@ test('an export gives the definitions again: unchanged here, the same ids and te
   const exported = await exportDefinitions(database.pool);
   expect(exported).toContain('policy_version_id: planner@2');
   const again = await apply({ 'export.yml': exported });
-  expect(planOf(again)).toContain('plan: 0 to create, 0 to change, 18 unchanged, 0 refused');
+  expect(planOf(again)).toContain('plan: 0 to create, 0 to change, 19 unchanged, 0 refused');
 
   const empty = await createTestDatabase();
   try {
@@ -296,7 +299,7 @@ test('an export gives the definitions again: unchanged here, the same ids and te
 test('a database has the metrics of config/metrics.yml from the start', async () => {
   const text = await readFile(new URL('../../config/metrics.yml', import.meta.url), 'utf8');
   expect(planOf(await apply({ 'metrics.yml': text }))).toContain(
-    'plan: 0 to create, 0 to change, 13 unchanged, 0 refused',
+    'plan: 0 to create, 0 to change, 14 unchanged, 0 refused',
   );
 });
 
@@ -367,5 +370,8 @@ test('the rule-based planner is registered once, with its files, and serves as t
 
   const yaml = `policies: [{ name: baseline, versions: [{ version: 1, mlflow_model_name: ${name}, mlflow_model_version: 1 }] }]`;
   expect((await apply({ 'policies.yml': yaml })).status).toBe('applied');
-  expect(await bootstrapPolicy({ pool: database.pool, models }, 'baseline@1', author)).toContain('is in production');
+  expect(await bootstrapPolicy({ pool: database.pool, models, stages }, 'baseline@1', author)).toMatchObject({
+    text: expect.stringContaining('is in production'),
+    mlflow: { status: 'in line', changed: [`${name}/1 is production`] },
+  });
 });

@@ -32,7 +32,7 @@ const refusal = (message: string): FatalError => new FatalError(message, { code:
 
 /** What the experiment was and is. @throws FatalError with the reason when the command is refused. */
 export async function runExperimentCommand(
-  { pool, models }: Definitions,
+  { pool, models }: Pick<Definitions, 'pool' | 'models'>,
   target: CommandTarget,
   command: ExperimentCommand,
 ): Promise<{ before: Experiment; after: Experiment; notes: readonly string[] }> {

@@ -7,19 +7,21 @@ import { inTransaction } from '#platform/postgres/pool.ts';
 import { findModelProblem } from '#producers/definition-store/model-check.ts';
 import { bootstrapPolicyVersion, listPolicies } from '#producers/definition-store/policy-rows.ts';
 import { registerBaseline } from '#producers/definition-store/register-baseline.ts';
+import { type Alignment, alignModels } from '#producers/promotion-store/align-models.ts';
 import { definitionsConfig } from '../apply/definitions-config.ts';
 import { type Definitions, withDefinitions } from '../apply/open-definitions.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
+import { describeAlignment } from '../promotion/describe-promotion.ts';
 
 const refusal = (message: string): FatalError => new FatalError(message, { code: 'config-invalid' });
 
 /** @throws FatalError when the version does not exist, is not the first, or its model is not registered. */
 export async function bootstrapPolicy(
-  { pool, models }: Definitions,
+  { pool, models, stages }: Definitions,
   reference: string,
   author: { actor: string; reason: string },
-): Promise<string> {
+): Promise<{ text: string; mlflow: Alignment }> {
   const named = parsePolicyVersionName(reference);
   if (named === null) throw refusal(`${reference} is not policy@version, such as planner@1`);
   const { policyName: name, version } = named;
@@ -29,9 +31,14 @@ export async function bootstrapPolicy(
   if (problem !== null) throw refusal(problem.message);
   const result = await inTransaction(pool, (tx) => bootstrapPolicyVersion(tx, { name, version }, author));
   if (result.status === 'refused') throw refusal(result.message);
-  return result.status === 'unchanged'
-    ? `${reference} is in production since ${result.version.firstProductionAt}: nothing to do`
-    : `${reference} is in production (MLflow model ${result.version.modelName} version ${result.version.modelVersion})`;
+  const { modelName, modelVersion, firstProductionAt } = result.version;
+  // Postgres has decided; the alias and the tags in MLflow say the same from here on.
+  const mlflow = await alignModels(pool, stages, [modelName]);
+  const text =
+    result.status === 'unchanged'
+      ? `${reference} is in production since ${firstProductionAt}: nothing to do`
+      : `${reference} is in production (MLflow model ${modelName} version ${modelVersion})`;
+  return { text, mlflow };
 }
 
 export function addPolicyCommands(program: Command, commandLine: CommandLine): void {
@@ -68,7 +75,11 @@ export function addPolicyCommands(program: Command, commandLine: CommandLine): v
     .requiredOption('--reason <text>', 'why, for the record')
     .action((reference: string, { reason }: { reason: string }) =>
       withDefinitions(commandLine, async (definitions) => {
-        print(await bootstrapPolicy(definitions, reference, { actor, reason }));
+        const { text, mlflow } = await bootstrapPolicy(definitions, reference, { actor, reason });
+        print(text);
+        const about = describeAlignment(mlflow);
+        if (about !== null) commandLine.note(about);
+        if (mlflow.status === 'behind') commandLine.reportProblems();
       }),
     );
 

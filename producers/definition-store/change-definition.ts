@@ -15,6 +15,8 @@ import type { VariantId } from '#domain/experiment/ids.ts';
 import { type LifecycleCommand, planLifecycleCommand } from '#domain/experiment/lifecycle.ts';
 import { listLayerConflicts } from '#domain/experiment/validate-experiment.ts';
 import { isMomentKind, type MetricDefinition } from '#domain/metrics/metric-definition.ts';
+import { recordRollBack } from '../promotion-store/promotion-ledger.ts';
+import { findEditRefusal, findLifecycleRefusal } from '../promotion-store/promotion-refusal.ts';
 import { type Connection, listDefinitions, listIterations, selectCurrentIteration } from './definition-rows.ts';
 import { findLatchRefusal } from './guardrail-latch.ts';
 import { readMetricDefinitions } from './metric-rows.ts';
@@ -155,6 +157,8 @@ export async function applyDefinition(
   }
   if (plan.status === 'refused') return plan;
   const { current } = plan;
+  const promotion = plan.status === 'allowed' && current !== null ? await findEditRefusal(tx, current) : null;
+  if (promotion !== null) return refused('key', promotion);
   const definitions = await readMetricDefinitions(tx);
   const defined = plan.status === 'unchanged' ? plan.current : plan.next;
   const notes = [...plan.notes, ...describeUndefined(defined, definitions)];
@@ -210,6 +214,7 @@ export async function applyCoverage(tx: Connection, target: Target & { coverage:
     if (plan.status === 'refused') return { status: 'refused', problems: toFieldProblems(plan.problems) };
     if (plan.status === 'unchanged') return plan;
     const refusal =
+      (await findEditRefusal(tx, current)) ??
       (await findLatchRefusal(tx, current)) ??
       findStartRefusal(current, asked, await readProductionOf(tx, current), Date.now());
     return refusal === null ? plan : refused('coverage', refusal);
@@ -242,8 +247,11 @@ export async function applyLifecycleCommand(
     if (plan.status === 'refused') return refused(target.field, plan.message);
     if (plan.status === 'unchanged') return plan;
     const { serving } = plan.next;
-    const latch = latchedCommands.includes(command.kind) ? await findLatchRefusal(tx, current) : null;
+    const latch =
+      (await findLifecycleRefusal(tx, current, command)) ??
+      (latchedCommands.includes(command.kind) ? await findLatchRefusal(tx, current) : null);
     if (latch !== null) return refused(target.field, latch);
+    if (serving.mode === 'off') await recordRollBack(tx, plan.next, { author: target.author });
     if (command.kind === 'start') {
       const models = await target.checkModels(tx, plan.next);
       if (models.status !== 'passed') return models;
@@ -261,11 +269,12 @@ export async function applyLifecycleCommand(
 
 async function recordPromotion(
   tx: Connection,
-  { variants, experimentKey, iteration }: Experiment,
+  experiment: Experiment,
   promoted: VariantId,
   author: ChangeAuthor,
 ): Promise<void> {
-  const policyVersionId = policyVersionIdIn(variants.find(({ variantId }) => variantId === promoted)?.config ?? {});
+  const variant = experiment.variants.find(({ variantId }) => variantId === promoted);
+  const policyVersionId = policyVersionIdIn(variant?.config ?? {});
   if (policyVersionId === null) return;
-  await recordDeliveryToAll(tx, { policyVersionId, experiment: `${experimentKey}/${iteration}` }, author);
+  await recordDeliveryToAll(tx, { policyVersionId, experiment }, author);
 }

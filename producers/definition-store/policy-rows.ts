@@ -10,8 +10,10 @@ import {
   type StoredPolicyVersion,
 } from '#domain/definitions/policy.ts';
 import type { ProductionRecord } from '#domain/definitions/start-limit.ts';
+import type { Experiment } from '#domain/experiment/experiment.ts';
 import { asPolicyId, asPolicyVersionId } from '#domain/experiment/ids.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
+import { addToLedger } from '../promotion-store/promotion-ledger.ts';
 import type { Connection } from './definition-rows.ts';
 import type { ChangeAuthor } from './save-experiment.ts';
 
@@ -91,7 +93,7 @@ async function writeAudit(
 }
 
 /** One writer of policies at a time, until the transaction ends. */
-async function lockPolicies(tx: Connection): Promise<void> {
+export async function lockPolicies(tx: Connection): Promise<void> {
   await tx.query("SELECT pg_advisory_xact_lock(hashtextextended('policies', 0))");
 }
 
@@ -186,39 +188,66 @@ export async function bootstrapPolicyVersion(
       message: `only the first version of a policy is bootstrapped: that is ${formatPolicyVersion(first)}`,
     };
   }
-  await recordProduction(tx, version, { action: 'policy-version.bootstrap', author });
+  await recordProduction(tx, version, { action: 'bootstrap', author, experiment: null });
   return { status: 'bootstrapped', version: { ...version, status: 'production' } };
+}
+
+/** Gives a version another status; with `production` it has been in production from then on. */
+export async function setVersionStatus(
+  tx: Connection,
+  version: StoredPolicyVersion,
+  status: StoredPolicyVersion['status'],
+  author: ChangeAuthor,
+  detail: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  await tx.query(
+    `UPDATE exp.policy_versions SET status = $2,
+       first_production_at = CASE WHEN $2 = 'production' THEN coalesce(first_production_at, now()) ELSE first_production_at END
+     WHERE id = $1`,
+    [version.policyVersionId, status],
+  );
+  await writeAudit(tx, {
+    action: `policy-version.${status}`,
+    subject: `policy-version/${formatPolicyVersion(version)}`,
+    detail: {
+      ...detail,
+      from: version.status,
+      mlflow_model_name: version.modelName,
+      mlflow_model_version: version.modelVersion,
+    },
+    author,
+  });
 }
 
 async function recordProduction(
   tx: Connection,
   version: StoredPolicyVersion,
-  { action, author, ...detail }: { action: string; author: ChangeAuthor; experiment?: string },
+  entry: {
+    action: 'bootstrap' | 'deliver-to-all';
+    author: ChangeAuthor;
+    experiment: Experiment | null;
+  },
 ): Promise<void> {
-  const { rowCount } = await tx.query(
-    `UPDATE exp.policy_versions SET first_production_at = now(),
-       status = CASE status WHEN 'candidate' THEN 'production' ELSE status END
-     WHERE id = $1 AND first_production_at IS NULL`,
-    [version.policyVersionId],
-  );
-  if (rowCount !== 1) return;
-  await writeAudit(tx, {
-    action,
-    subject: `policy-version/${formatPolicyVersion(version)}`,
-    detail: { ...detail, mlflow_model_name: version.modelName, mlflow_model_version: version.modelVersion },
-    author,
+  const { experiment } = entry;
+  const named = experiment === null ? {} : { experiment: `${experiment.experimentKey}/${experiment.iteration}` };
+  await setVersionStatus(tx, version, 'production', entry.author, named);
+  await addToLedger(tx, {
+    ...entry,
+    policyVersionId: version.policyVersionId,
+    from: { status: version.status },
+    to: { status: 'production' },
   });
 }
 
 /** Records that a version is delivered to all units of an experiment from now on: from then on it was in production. */
 export async function recordDeliveryToAll(
   tx: Connection,
-  delivery: { readonly policyVersionId: string; readonly experiment: string },
+  delivery: { readonly policyVersionId: string; readonly experiment: Experiment },
   author: ChangeAuthor,
 ): Promise<void> {
   const version = (await listPolicies(tx))
     .flatMap(({ versions }) => versions)
     .find(({ policyVersionId }) => policyVersionId === delivery.policyVersionId);
   if (version === undefined || version.firstProductionAt !== null) return;
-  await recordProduction(tx, version, { action: 'policy-version.production', author, experiment: delivery.experiment });
+  await recordProduction(tx, version, { action: 'deliver-to-all', author, experiment: delivery.experiment });
 }

@@ -3,6 +3,7 @@
 import { planLifecycleCommand } from '#domain/experiment/lifecycle.ts';
 import { inTransaction, type Pool } from '#platform/postgres/pool.ts';
 import { changeCurrent } from '#producers/definition-store/change-definition.ts';
+import { recordRollBack } from '#producers/promotion-store/promotion-ledger.ts';
 import type { Violation } from './find-violation.ts';
 
 export type ActOutcome =
@@ -22,6 +23,7 @@ const uniqueViolation = '23505';
  */
 export async function stopExperiment(pool: Pool, violation: Violation, epoch: bigint): Promise<ActOutcome> {
   const { experiment, variantId, metric, evidence, summary } = violation;
+  const author = { actor: 'guardrail-monitor', reason: `guardrail broken: ${summary}` };
   try {
     return await inTransaction(pool, async (tx): Promise<ActOutcome> => {
       // Sharing the row's lock keeps a successor from taking over before the commit.
@@ -37,7 +39,7 @@ export async function stopExperiment(pool: Pool, violation: Violation, epoch: bi
         {
           keyOrId: experiment.experimentId,
           expectedVersion: experiment.version,
-          author: { actor: 'guardrail-monitor', reason: `guardrail broken: ${summary}` },
+          author,
         },
         'experiment.guardrail-stop',
         (current) => {
@@ -62,6 +64,11 @@ export async function stopExperiment(pool: Pool, violation: Violation, epoch: bi
           JSON.stringify({ ...evidence, summary }),
         ],
       );
+      // A promotion ends with it: what the candidate had, and why it lost it.
+      await recordRollBack(tx, result.experiment, {
+        author,
+        evidence: { guardrail: { metric, variant: violation.variantName, ...evidence, summary } },
+      });
       return 'stopped';
     });
   } catch (error) {

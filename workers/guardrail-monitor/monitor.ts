@@ -90,8 +90,16 @@ export function startGuardrailMonitor(deps: MonitorDeps): GuardrailMonitor {
     else log.info({ experimentKey, outcome }, 'a broken guardrail was not acted on');
   };
 
+  /** Ramps wait while guardrails rest, or when nothing was written here for a while. */
+  const tellRamps = (epoch: bigint, idleReason: string | null): Promise<unknown> =>
+    pool.query('UPDATE exp.guardrail_lease SET looked_at = clock_timestamp(), idle_reason = $2 WHERE epoch = $1', [
+      epoch,
+      idleReason,
+    ]);
+
   const lookAtAll = async (epoch: bigint): Promise<void> => {
     const { idleReason, fingerprint } = await readInput();
+    await tellRamps(epoch, idleReason);
     if (idleReason !== state.idleReason)
       log.info({ idleReason }, idleReason === null ? 'guardrails are watched' : 'guardrails rest');
     state = { ...state, idleReason };

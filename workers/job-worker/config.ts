@@ -37,7 +37,7 @@ export const jobWorkerConfig = defineConfig({
       kindList,
       'Kinds of jobs that this worker takes; training and offline-replay need a checkout with Python',
       {
-        default: ['dataset-build', 'compaction', 'reconcile', 'upkeep'],
+        default: ['dataset-build', 'compaction', 'reconcile', 'upkeep', 'promotion-check'],
       },
     ),
     lockMs: setting(

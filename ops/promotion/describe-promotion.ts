@@ -1,0 +1,112 @@
+// Promotions in the words of the command line: what a look did, how a promotion stands, its ledger; pure.
+import { formatBasisPoints } from '#domain/assignment/basis-points.ts';
+import type { Alignment } from '#producers/promotion-store/align-models.ts';
+import type { Look } from '#producers/promotion-store/look-at-promotion.ts';
+import { toLookDocument, toPromotionDocument } from '#producers/promotion-store/promotion-document.ts';
+import type { LedgerRow } from '#producers/promotion-store/promotion-ledger.ts';
+import { describeVersion, type Promotion } from '#producers/promotion-store/promotion-state.ts';
+import { formatSeconds, formatTable } from '../command-line/output.ts';
+
+const nameOf = ({ experiment, candidateVersion }: Promotion): string =>
+  `${experiment.experimentKey} iteration ${experiment.iteration}, ${describeVersion(candidateVersion)}`;
+
+/** What has become of the promotion in one word and why; `isPreview` while nothing was done. */
+export function describeDecision(
+  { promotion, decision }: Look,
+  { isPreview }: { isPreview: boolean },
+): [string, string] {
+  const { experiment, share, isRunning } = promotion;
+  const at = `at ${formatBasisPoints(share)} of traffic`;
+  switch (decision.action) {
+    case 'step':
+      return isPreview
+        ? ['due', `the step to ${formatBasisPoints(decision.share)} of traffic, at the next check`]
+        : ['stepped', `to ${formatBasisPoints(decision.share)} of traffic`];
+    case 'wait':
+      return ['waits', `${at}: ${decision.reasons.join('; ')}`];
+    case 'hold':
+      return [
+        'holds',
+        `${at}: ${decision.reasons.join('; ')} (\`ops promote approve ${experiment.experimentKey} --reason …\`)`,
+      ];
+    case 'rolled-back':
+      return ['rolled back', decision.reasons.join('; ')];
+    case 'done':
+      return isRunning
+        ? ['ready', `${decision.reasons.join('; ')}: \`ops promote finish ${experiment.experimentKey} --reason …\``]
+        : ['finished', decision.reasons.join('; ')];
+  }
+}
+
+export function describeLook(look: Look): string {
+  const [word, why] = describeDecision(look, { isPreview: false });
+  return `${nameOf(look.promotion)}: ${word} ${why}`;
+}
+
+/** All promotions in one table, the latest first. */
+export function formatStatus(looks: readonly Look[]): string {
+  return formatTable(
+    ['promotion', 'iteration', 'candidate', 'traffic', 'state', 'why'],
+    looks.map((look) => {
+      const { experiment, candidateVersion } = look.promotion;
+      const [word, why] = describeDecision(look, { isPreview: true });
+      const share = toPromotionDocument(look.promotion).candidate_share;
+      return [experiment.experimentKey, experiment.iteration, describeVersion(candidateVersion), share, word, why];
+    }),
+  );
+}
+
+/** One promotion with everything that its next step depends on. */
+export function formatPromotion(look: Look, ledger: readonly LedgerRow[]): string {
+  const document = toLookDocument(look);
+  const { controlVersion, candidateVersion } = look.promotion;
+  const [word, why] = describeDecision(look, { isPreview: true });
+  const hold =
+    document.hold_above === null ? 'never' : `above ${document.hold_above}${document.approved ? ', approved' : ''}`;
+  const rows: [string, string][] = [
+    ['state', `${word}: ${why}`],
+    ['candidate', describeVersion(candidateVersion)],
+    ['control', describeVersion(controlVersion)],
+    ['traffic of the candidate', `${document.candidate_share} (steps ${document.steps.join(', ')})`],
+    ['holds for approval', hold],
+  ];
+  if (document.units !== null) {
+    const { control, candidate } = document.units;
+    rows.push([
+      'in this step',
+      `${control} units met control and ${candidate} the candidate, of ${document.min_units}; ` +
+        `${formatSeconds(document.seconds_in_step ?? 0)} of ${formatSeconds(document.min_seconds)}`,
+    ]);
+  }
+  for (const { metric, text } of document.guardrails) rows.push([`guardrail ${metric}`, text]);
+  const table = formatTable(['', ''], rows).split('\n').slice(1).join('\n');
+  return `${look.promotion.experiment.experimentKey} iteration ${document.iteration}\n${table}\n\n${formatLedger(ledger)}`;
+}
+
+const stateWords = (state: Record<string, unknown>): string =>
+  Object.entries(state)
+    .map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`)
+    .join(', ');
+
+export function formatLedger(rows: readonly LedgerRow[]): string {
+  return formatTable(
+    ['at', 'by', 'action', 'policy version', 'model', 'experiment', 'from', 'to', 'why'],
+    rows.map((row) => [
+      row.at,
+      row.actor,
+      row.action,
+      row.policy_version,
+      row.model,
+      row.experiment_key === null ? null : `${row.experiment_key}/${row.iteration}`,
+      stateWords(row.from_state),
+      stateWords(row.to_state),
+      typeof row.evidence.forced === 'string' ? `${row.reason} (forced: ${row.evidence.forced})` : row.reason,
+    ]),
+  );
+}
+
+/** What happened in MLflow, or that it has yet to follow; null when there is nothing to tell. */
+export function describeAlignment(mlflow: Alignment): string | null {
+  if (mlflow.status === 'in line') return mlflow.changed.length === 0 ? null : `MLflow: ${mlflow.changed.join('; ')}`;
+  return `MLflow is behind: ${mlflow.reason}. Postgres has decided and holds; \`ops promote check\` brings MLflow in line`;
+}
