@@ -169,11 +169,10 @@ test('no model version starts without a passed gate of exactly that version, and
   const forced = JSON.parse(
     await ops(
       ...['promote', 'start', `${modelName}/3`, '--policy', 'gated', '--reason', 'a try', '--steps', '0.02,0.1'],
-      '--force',
-      'few households',
-      '--json',
+      ...['--param', 'batch_wait_ms=20', '--force', 'few households', '--json'],
     ),
   );
+  expect((await listPolicies(pool))[0]?.versions[1]?.configDefaults).toEqual({ max_dinners: 7, batch_wait_ms: 20 });
   expect(forced).toMatchObject({
     experiment_key: 'gated-promotion',
     iteration: 1,
