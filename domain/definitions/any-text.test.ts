@@ -125,6 +125,7 @@ describe('a definition file', () => {
       'aliases of aliases',
       `a: &a [x, x]\n${Array.from({ length: 30 }, (_, index) => `b${index}: &b${index} [*a, *a]\n`).join('')}`,
     ],
+    ['a mapping that cannot be made a text', '{"experiments": {"toString": ""}}'],
     ['one long line', `experiments: "${'x'.repeat(1_000_000)}"`],
   ])('with %s is read or refused', (_, text) => {
     expectProblemsWithPlaces(text);

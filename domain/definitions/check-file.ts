@@ -85,8 +85,15 @@ function toPath(root: unknown, pointer: string): PathPart[] {
     });
 }
 
+function describeValue(value: unknown): string {
+  if (typeof value === 'string') return `"${value.length > 60 ? `${value.slice(0, 60)}…` : value}"`;
+  // Its own `toString` may be anything.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'a mapping';
+  return String(value);
+}
+
 function toMessage({ keyword, params, data, parentSchema }: ErrorObject): string {
-  const shown = typeof data === 'string' ? `"${data.length > 60 ? `${data.slice(0, 60)}…` : data}"` : String(data);
+  const shown = describeValue(data);
   switch (keyword) {
     case 'additionalProperties': {
       const known = Object.keys((parentSchema as { properties?: object } | undefined)?.properties ?? {});
