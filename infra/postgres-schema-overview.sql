@@ -428,20 +428,22 @@ CREATE TABLE exp.dataset_versions (
 -- Written by: dataset_builder, operator. Read by: analyst, assignment_service, dataset_builder, operator.
 -- FOREIGN KEY (dataset_version) REFERENCES exp.dataset_versions(dataset_version)
 CREATE TABLE exp.offline_replay_results (
-  id                     uuid NOT NULL,
-  model_name             text NOT NULL,
-  model_version          text NOT NULL,
-  dataset_version        text NOT NULL,
-  baseline_model_version text,
-  metrics                jsonb NOT NULL,
-  verdict                text NOT NULL,
-  reasons                jsonb NOT NULL,
-  object_key             text,
-  mlflow_run_id          text,
-  created_at             timestamptz NOT NULL,
-  replay_key             text, -- SHA-256 over model, dataset, baseline and settings: the same replay has one row
-  baseline_model_name    text,
-  settings               jsonb NOT NULL, -- Tolerances of the gate, seed and number of resamples
+  id                       uuid NOT NULL,
+  model_name               text NOT NULL,
+  model_version            text NOT NULL,
+  dataset_version          text NOT NULL,
+  baseline_model_version   text,
+  metrics                  jsonb NOT NULL,
+  verdict                  text NOT NULL,
+  reasons                  jsonb NOT NULL,
+  object_key               text,
+  mlflow_run_id            text,
+  created_at               timestamptz NOT NULL,
+  replay_key               text, -- SHA-256 over model, dataset, baseline and settings: the same replay has one row
+  baseline_model_name      text,
+  settings                 jsonb NOT NULL, -- Tolerances of the gate, seed and number of resamples
+  training_run_id          text, -- Run in MLflow that made the model, as the registry said when it was judged: the chain outlives a deleted model version
+  training_dataset_version text, -- Dataset that the model was trained on, as the registry said then; null for a planner that was not trained
   PRIMARY KEY (id)
 );
 
@@ -614,6 +616,10 @@ CREATE TABLE exp.running_promotions (
 -- exp.v_exposed_units: experiment_id, unit_id, variant_id, first_exposed_at, assigned_variant_id, assigned_at
 
 -- exp.v_experiment_results: experiment_key, experiment_name, iteration, status, variant_name, experiment_id, variant_id, metric_name, recorded_at, roles, kind, scale, control_value, treatment_value, estimate, lower, upper, p_value, chance_to_win, guardrail, not_computable, decision, units, excluded_units, sample_ratio_p_value
+
+-- exp.v_lineage: experiment_id, experiment_key, iteration, experiment_status, variant_id, variant_name, is_control, policy_version_id, policy_version_name, mlflow_model_name, mlflow_model_version, training_run_id, dataset_version, dataset_object_key, dataset_run_id, dataset_rows, label_cutoff, dataset_offset_ranges, replay_id, replay_verdict, replay_dataset_version, replayed_at
+
+-- exp.v_plan_lineage: plan_id, household_id, generated_event_id, reaction_event_id, generated_at, generated_partition, generated_offset, policy_version_id, policy_version_name, mlflow_model_name, mlflow_model_version, dataset_version, dataset_object_key
 
 -- exp.v_variant_policy: experiment_id, experiment_key, experiment_name, iteration, status, unit_type, variant_id, variant_name, is_control, position, allocation, experiment_label, variant_label, policy_version_id, policy_version_name, mlflow_model_name, mlflow_model_version
 

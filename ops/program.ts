@@ -13,6 +13,7 @@ import { addGroupCommands } from './groups/commands.ts';
 import { addGuardrailCommands } from './guardrails/commands.ts';
 import { addJobCommands } from './jobs/commands.ts';
 import { addKeyCommands } from './keys/commands.ts';
+import { addLineageCommand } from './lineage/commands.ts';
 import { addMetabaseCommands } from './metabase/commands.ts';
 import { addOffPolicyCommands } from './off-policy/commands.ts';
 import { addOfflineReplayCommands } from './offline-replay/commands.ts';
@@ -49,6 +50,7 @@ export function createProgram(line: CommandLine, program: Command = new Command(
   addOfflineReplayCommands(program, line);
   addPromotionCommands(program, line);
   addModelCommands(program, line);
+  addLineageCommand(program, line);
   program.commandsGroup('Releases and access:');
   addDeployCommands(program, line);
   addKeyCommands(program, line);

@@ -60,8 +60,9 @@ export function addClusterCommands(program: Command, line: CommandLine): void {
       await using resources = new AsyncDisposableStack();
       const config = line.settingsOf(doctorConfig);
       const { url } = config.mlflow;
-      const models = url === undefined ? null : createModelRegistry(createMlflowClient({ url }));
-      const findings = await runDoctor({ ...openArchiveCluster(config, resources), models });
+      const mlflow = url === undefined ? null : createMlflowClient({ url });
+      const models = mlflow === null ? null : createModelRegistry(mlflow);
+      const findings = await runDoctor({ ...openArchiveCluster(config, resources), mlflow, models });
       line.print(options.json ? toJson(findings) : formatFindings(findings));
       if (findings.some(({ state }) => state === 'problem')) line.reportProblems();
     });

@@ -17,7 +17,7 @@ let cluster: DoctorCluster;
 
 beforeAll(async () => {
   [database, kafka] = await Promise.all([createTestDatabase(), createTestTopics()]);
-  cluster = { ...createTestCluster(database, kafka), erasureKey, models: null };
+  cluster = { ...createTestCluster(database, kafka), erasureKey, models: null, mlflow: null };
 });
 afterAll(async () => {
   for (const { objectKey } of await cluster.objectStore.list('events/'))
@@ -77,7 +77,7 @@ describe('doctor', () => {
     await database.pool.query('UPDATE exp.erasure_key SET fingerprint = $1', [erasureKeyFingerprint(erasureKey)]);
     await database.pool.query('DELETE FROM exp.archive_manifest');
     const findings = await runDoctor(cluster);
-    for (const check of ['event days', 'archive', 'compaction', 'erasure key', 'dead letters', 'outbox'])
+    for (const check of ['event days', 'archive', 'compaction', 'erasure key', 'dead letters', 'outbox', 'lineage'])
       expect(of(findings, check), check).toMatchObject([{ state: 'ok' }]);
   });
 });

@@ -1,9 +1,11 @@
 // Checks everything an operator would look at first, and says for each problem what to do about it.
 import { describeError } from '#platform/errors.ts';
+import type { MlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import type { ModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { formatTable } from '../command-line/output.ts';
 import type { ArchiveCluster } from './cluster.ts';
 import { checkArchive, checkDeadLetters, checkGroups, checkOutbox } from './doctor-data-checks.ts';
+import { checkLineage } from './doctor-lineage-checks.ts';
 import { checkKafka, checkMigrations, checkObjectStore, checkRegistry } from './doctor-service-checks.ts';
 import { checkCompaction, checkErasureKey, checkEventDays, checkModels } from './doctor-store-checks.ts';
 
@@ -15,8 +17,11 @@ export type Finding = {
   readonly advice?: string;
 };
 
-/** What doctor looks at. `models` is null without an MLflow server. */
-export type DoctorCluster = ArchiveCluster & { readonly models: ModelRegistry | null };
+/** What doctor looks at. `models` and `mlflow` are null without an MLflow server. */
+export type DoctorCluster = ArchiveCluster & {
+  readonly models: ModelRegistry | null;
+  readonly mlflow: MlflowClient | null;
+};
 
 /** One aspect of the system: resolves with what was found, and rejects when it could not look. */
 export type DoctorCheck = {
@@ -38,6 +43,7 @@ const checks: readonly DoctorCheck[] = [
   checkDeadLetters,
   checkErasureKey,
   checkModels,
+  checkLineage,
 ];
 
 /** A check that waits longer than this for a dependency says so. */

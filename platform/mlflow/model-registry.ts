@@ -24,6 +24,8 @@ export type ModelRegistry = {
   lookUp(name: string, version: string): Promise<ModelVersionState>;
   /** Every version of a model, oldest first, or null when there is no such model. */
   listVersions(name: string): Promise<ModelVersion[] | null>;
+  /** Versions of any model that match MLflow's filter, such as `run_id = '…'`, by name and number. */
+  searchVersions(filter: string): Promise<ModelVersion[]>;
 };
 
 type VersionBody = {
@@ -54,17 +56,21 @@ function fromVersionBody(body: VersionBody): ModelVersion {
 }
 
 export function createModelRegistry(client: MlflowClient): ModelRegistry {
-  const listVersions = async (name: string): Promise<ModelVersion[] | null> => {
-    const model = await findInMlflow(client, `model ${name}`, { path: 'registered-models/get', query: { name } });
-    if (model === null) return null;
-    const versions = await collectPages<VersionBody>(client, `a search for versions of ${name}`, {
+  const searchVersions = async (filter: string): Promise<ModelVersion[]> => {
+    const versions = await collectPages<VersionBody>(client, `a search for model versions (${filter})`, {
       field: 'model_versions',
       request: (page) => ({
         path: 'model-versions/search',
-        query: { filter: `name=${quoteText(name)}`, max_results: String(pageSize), ...page },
+        query: { filter, max_results: String(pageSize), ...page },
       }),
     });
-    return versions.map(fromVersionBody).sort((a, b) => a.version - b.version);
+    return versions
+      .map(fromVersionBody)
+      .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.version - b.version));
+  };
+  const listVersions = async (name: string): Promise<ModelVersion[] | null> => {
+    const model = await findInMlflow(client, `model ${name}`, { path: 'registered-models/get', query: { name } });
+    return model === null ? null : searchVersions(`name=${quoteText(name)}`);
   };
 
   const explainAbsence = async (name: string, version: string): Promise<ModelVersionState> => {
@@ -84,6 +90,7 @@ export function createModelRegistry(client: MlflowClient): ModelRegistry {
   return {
     url: client.url,
     listVersions,
+    searchVersions,
     lookUp: async (name, version) => {
       const found = await findInMlflow(client, `model ${name} version ${version}`, {
         path: 'model-versions/get',

@@ -10,6 +10,8 @@ export type MlflowRun = {
   readonly experimentId: string;
   readonly name: string;
   readonly status: string;
+  /** MLflow keeps a deleted run, so that it can be restored, until it is purged. */
+  readonly isDeleted: boolean;
   /** As MLflow names it, such as `mlflow-artifacts:/1/…/artifacts`. */
   readonly artifactUri: string;
   readonly params: Tags;
@@ -30,6 +32,8 @@ export type RunBatch = {
 };
 
 export type Tracking = {
+  /** The id of the experiment, or null when there is none. */
+  findExperiment(name: string): Promise<string | null>;
   /** The id of the experiment, made when absent. */
   ensureExperiment(name: string): Promise<string>;
   createRun(options: { experimentId: string; name: string; tags?: Tags }): Promise<MlflowRun>;
@@ -54,7 +58,14 @@ const limits = { metrics: 1_000, params: 100, tags: 100 } as const;
 const digestLength = 36;
 
 type RunBody = {
-  info: { run_id: string; experiment_id: string; run_name?: string; status: string; artifact_uri: string };
+  info: {
+    run_id: string;
+    experiment_id: string;
+    run_name?: string;
+    status: string;
+    lifecycle_stage?: string;
+    artifact_uri: string;
+  };
   data?: {
     params?: { key: string; value: string }[];
     metrics?: { key: string; value: number }[];
@@ -69,6 +80,7 @@ function fromRunBody({ info, data, inputs }: RunBody): MlflowRun {
     experimentId: info.experiment_id,
     name: info.run_name ?? '',
     status: info.status,
+    isDeleted: info.lifecycle_stage === 'deleted',
     artifactUri: info.artifact_uri,
     params: fromTagList(data?.params),
     metrics: Object.fromEntries((data?.metrics ?? []).map(({ key, value }) => [key, value])),
@@ -97,21 +109,22 @@ export function createTracking(client: MlflowClient): Tracking {
   const post = (what: string, path: string, body: object, isRepeatable: boolean) =>
     callMlflow(client, what, { method: 'POST', path, body, isRepeatable });
 
+  const findExperiment: Tracking['findExperiment'] = async (name) => {
+    const request = { path: 'experiments/get-by-name', query: { experiment_name: name } };
+    const found = await findInMlflow(client, `experiment ${name}`, request);
+    return found === null ? null : (found.experiment as { experiment_id: string }).experiment_id;
+  };
+
   return {
+    findExperiment,
     ensureExperiment: async (name) => {
-      const find = () =>
-        findInMlflow(client, `experiment ${name}`, {
-          path: 'experiments/get-by-name',
-          query: { experiment_name: name },
-        });
-      let found = await find();
-      if (found === null) {
-        // Somebody else may make it at the same moment: whoever did, it is there afterwards.
-        await client.request({ method: 'POST', path: 'experiments/create', body: { name } });
-        found = await find();
-      }
-      if (found === null) throw new FatalError(`MLflow does not make experiment ${name}`, { code: 'unexpected' });
-      return (found.experiment as { experiment_id: string }).experiment_id;
+      const known = await findExperiment(name);
+      if (known !== null) return known;
+      // Somebody else may make it at the same moment: whoever did, it is there afterwards.
+      await client.request({ method: 'POST', path: 'experiments/create', body: { name } });
+      const made = await findExperiment(name);
+      if (made === null) throw new FatalError(`MLflow does not make experiment ${name}`, { code: 'unexpected' });
+      return made;
     },
     createRun: async ({ experimentId, name, tags = {} }) => {
       const body = { experiment_id: experimentId, run_name: name, start_time: Date.now(), tags: toTagList(tags) };

@@ -1,5 +1,7 @@
 // The operators' command line as a process of its own, on a database and topics of a test.
-
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { repositoryRoot } from '#infra/local/local-dir.ts';
 import { runOwnProgram } from '#infra/system/bring-up.ts';
 import { administratorEnvironment } from '#infra/system/environment.ts';
 import { deriveLocalAccess } from '#infra/system/local-access.ts';
@@ -29,4 +31,18 @@ export function opsEnvironment(place: OpsPlace): Readonly<Record<string, string>
 /** What `ops ARGS --json` prints. @throws with all of its output when it fails. */
 export async function runOpsJson<T>(place: OpsPlace, args: readonly string[]): Promise<T> {
   return JSON.parse(await runOwnProgram('ops/main.ts', [...args, '--json'], opsEnvironment(place))) as T;
+}
+
+export type OpsResult = { readonly exitCode: number | null; readonly stdout: string; readonly stderr: string };
+
+/** What `ops ARGS` prints, whatever its exit code. */
+export async function runOps(place: OpsPlace, args: readonly string[]): Promise<OpsResult> {
+  const child = spawn(process.execPath, [join(repositoryRoot, 'ops', 'main.ts'), ...args], {
+    env: opsEnvironment(place),
+  });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (text) => (stdout += text));
+  child.stderr.on('data', (text) => (stderr += text));
+  const exitCode = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { exitCode, stdout, stderr };
 }

@@ -87,8 +87,9 @@ async function buildAlone(client: PoolClient, options: BuildDatasetOptions): Pro
   const known = await findVersion(client, datasetVersion);
   if (known !== null) {
     // Puts back what somebody removed: the bytes are the same.
-    await putMissingFiles(objectStore, known.objectKey, files);
-    return { datasetVersion, ...known, alreadyExisted: true };
+    await putMissingFiles(objectStore, known, files);
+    const { objectKey, rowCount } = known;
+    return { datasetVersion, objectKey, rowCount, alreadyExisted: true };
   }
   const dayKey = toDatasetKey({ modelName, buildDate });
   if (await isFree(client, objectStore, dayKey)) return write(client, options, files, dayKey);
@@ -98,15 +99,15 @@ async function buildAlone(client: PoolClient, options: BuildDatasetOptions): Pro
   return write(client, options, files, toDatasetKey({ modelName, buildDate, datasetVersion }));
 }
 
-async function findVersion(
-  client: PoolClient,
-  datasetVersion: string,
-): Promise<Pick<BuiltDataset, 'objectKey' | 'rowCount'> | null> {
-  const { rows } = await client.query<{ object_key: string; row_count: bigint }>(
-    'SELECT object_key, row_count FROM exp.dataset_versions WHERE dataset_version = $1',
+type KnownVersion = Pick<BuiltDataset, 'objectKey' | 'rowCount'> & { readonly manifest: DatasetManifest };
+
+async function findVersion(client: PoolClient, datasetVersion: string): Promise<KnownVersion | null> {
+  const { rows } = await client.query<{ object_key: string; row_count: bigint; manifest: DatasetManifest }>(
+    'SELECT object_key, row_count, manifest FROM exp.dataset_versions WHERE dataset_version = $1',
     [datasetVersion],
   );
-  return rows[0] === undefined ? null : { objectKey: rows[0].object_key, rowCount: Number(rows[0].row_count) };
+  if (rows[0] === undefined) return null;
+  return { objectKey: rows[0].object_key, rowCount: Number(rows[0].row_count), manifest: rows[0].manifest };
 }
 
 /** A key whose row lost its object is not free: it belongs to that version. */
@@ -123,10 +124,10 @@ async function write(
 ): Promise<BuiltDataset> {
   const { objectStore } = options;
   const manifest = toManifest(options, files, objectKey);
-  const body = Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
+  const body = manifestBody(manifest);
   // Without training.parquet beside it a manifest is a leftover, so this one takes its place; with it, it is kept.
   if ((await objectStore.find(objectKey)) === null) {
-    await objectStore.put(toManifestKey(objectKey), body, { contentType: 'application/json' });
+    await objectStore.put(toManifestKey(objectKey), body, json);
     for (const split of ['validation', 'test'] as const) {
       await objectStore.put(toSiblingKey(objectKey, splitFiles[split]), files.splits[split].bytes, parquet);
     }
@@ -141,8 +142,16 @@ async function write(
 }
 
 const parquet = { contentType: 'application/vnd.apache.parquet' } as const;
+const json = { contentType: 'application/json' } as const;
+const manifestBody = (manifest: DatasetManifest): Buffer => Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
 
-async function putMissingFiles(objectStore: ObjectStore, objectKey: string, files: DatasetFiles): Promise<void> {
+async function putMissingFiles(
+  objectStore: ObjectStore,
+  { objectKey, manifest }: KnownVersion,
+  files: DatasetFiles,
+): Promise<void> {
+  const manifestKey = toManifestKey(objectKey);
+  if ((await objectStore.find(manifestKey)) === null) await objectStore.put(manifestKey, manifestBody(manifest), json);
   for (const split of datasetSplits) {
     const key = toSiblingKey(objectKey, splitFiles[split]);
     if ((await objectStore.find(key)) === null) await objectStore.put(key, files.splits[split].bytes, parquet);

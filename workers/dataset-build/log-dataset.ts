@@ -20,9 +20,9 @@ export async function logDataset(
   );
   const stored = rows[0];
   if (stored === undefined) throw new FatalError(`there is no dataset ${datasetVersion}`, { code: 'unexpected' });
-  if (stored.mlflow_run_id !== null && (await tracking.findRun(stored.mlflow_run_id)) !== null) {
-    return stored.mlflow_run_id;
-  }
+  const logged = stored.mlflow_run_id === null ? null : await tracking.findRun(stored.mlflow_run_id);
+  // One that somebody deleted is made anew: training finds datasets by their runs.
+  if (logged?.isDeleted === false) return logged.runId;
   const experimentId = await tracking.ensureExperiment(datasetExperiment);
   const filter = `tags.dataset_version = '${datasetVersion}'`;
   const [known] = await tracking.searchRuns({ experimentIds: [experimentId], filter });

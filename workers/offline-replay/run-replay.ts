@@ -17,7 +17,7 @@ import type { ModelReference } from './config.ts';
 import { planAllByModel, planAllByRules } from './planners.ts';
 import { readTestSplit, type TestSplit } from './read-test-split.ts';
 import type { ModelProcess } from './score-candidates.ts';
-import { findReplay, type StoredReplay, storeReplay } from './store-replay.ts';
+import { findReplay, type ReplayIdentity, type StoredReplay, storeReplay } from './store-replay.ts';
 
 /** Grows when the same inputs would give other figures. */
 const replayVersion = 1;
@@ -83,8 +83,9 @@ async function replay(
       : planAllByModel(split, nameOf(planner), { ...process, mlflowUrl: mlflow.url });
   const plans = assessAll(split, await planAll(model), await planAll(baseline));
   const summary = summarizeReplay(plans, { seed, samples, tolerances });
+  const origin = await readOrigin(mlflow, model);
   return storeReplay(
-    { replayKey, model, baseline, datasetVersion, datasetAddress: split.address, settings },
+    { replayKey, model, origin, baseline, datasetVersion, datasetAddress: split.address, settings },
     plans,
     summary,
     { client, objectStore, tracking: createTracking(mlflow) },
@@ -124,6 +125,13 @@ async function findVersion(mlflow: MlflowClient, wanted: ModelReference | undefi
     );
   }
   return { name: baselineModelName, version };
+}
+
+/** Kept with the verdict, so that lineage can go on when the registry has lost the version. */
+async function readOrigin(mlflow: MlflowClient, { name, version }: ModelReference): Promise<ReplayIdentity['origin']> {
+  const found = await createModelRegistry(mlflow).lookUp(name, String(version));
+  if (found.state !== 'ready') return { trainingRunId: null, datasetVersion: null };
+  return { trainingRunId: found.modelVersion.runId, datasetVersion: found.modelVersion.tags.dataset_version ?? null };
 }
 
 /** A passed version that nothing else has been said of becomes a candidate; one that is further keeps its stage. */

@@ -15,6 +15,8 @@ export type ReplayIdentity = {
   readonly replayKey: string;
   readonly model: { readonly name: string; readonly version: number };
   readonly baseline: { readonly name: string; readonly version: number };
+  /** Where the model came from, as the registry says now; null where it does not say. */
+  readonly origin: { readonly trainingRunId: string | null; readonly datasetVersion: string | null };
   readonly datasetVersion: string;
   readonly datasetAddress: string;
   /** Seed, resamples and tolerances. */
@@ -71,8 +73,8 @@ export async function storeReplay(
   // Commit point: rows and run are there before the result that points at them.
   await client.query(
     `INSERT INTO exp.offline_replay_results (model_name, model_version, dataset_version, baseline_model_name, baseline_model_version,
-       metrics, verdict, reasons, object_key, mlflow_run_id, replay_key, settings)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (replay_key) DO NOTHING`,
+       metrics, verdict, reasons, object_key, mlflow_run_id, replay_key, settings, training_run_id, training_dataset_version)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (replay_key) DO NOTHING`,
     [
       model.name,
       String(model.version),
@@ -86,6 +88,8 @@ export async function storeReplay(
       mlflowRunId,
       replayKey,
       JSON.stringify(settings),
+      identity.origin.trainingRunId,
+      identity.origin.datasetVersion,
     ],
   );
   return (await findReplay(client, replayKey))!;
