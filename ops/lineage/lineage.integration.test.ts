@@ -258,7 +258,8 @@ test('what is deleted is reported in its place by lineage, and with what to do b
     'SELECT object_key, mlflow_run_id FROM exp.dataset_versions',
   );
   const [built] = rows;
-  for (const key of [built!.object_key, replay.objectKey, archived.replace(/^s3:\/\/[^/]+\//, '')])
+  const testFile = built!.object_key.replace('training', 'test');
+  for (const key of [testFile, replay.objectKey, archived.replace(/^s3:\/\/[^/]+\//, '')])
     await bucket.objectStore.delete(key);
   for (const run_id of [run, built!.mlflow_run_id, replay.mlflowRunId])
     await client.request({ method: 'POST', path: 'runs/delete', body: { run_id } });
@@ -278,7 +279,7 @@ test('what is deleted is reported in its place by lineage, and with what to do b
     /^its rows are gone from the object store/,
     /^MLflow run [0-9a-f]{32}: it was deleted in MLflow/,
     /^it was deleted in MLflow/,
-    /^training\.parquet is gone from the object store/,
+    /^test\.parquet is gone from the object store/,
     /^MLflow run [0-9a-f]{32} of its build: it was deleted/,
     /^it is gone from the object store/,
   ])
@@ -292,7 +293,7 @@ test('what is deleted is reported in its place by lineage, and with what to do b
     ({ check }) => check === 'lineage' || check === 'models',
   );
   for (const detail of [
-    /training\.parquet is gone/,
+    /test\.parquet is gone/,
     /offline-replays\/.*is gone/,
     /training finds datasets by it/,
     /its MLflow run [0-9a-f]{32} was deleted/,

@@ -17,6 +17,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
     command: /^(npm run -s ops --|ops) (offline-replay|replay run)\b/,
     test: 'ops/offline-replay/offline-replay.integration.test.ts',
   },
+  { command: /^(npm run -s ops --|ops) lineage\b/, test: 'ops/lineage/lineage.integration.test.ts' },
   { command: /^node workers\/offline-replay\//, test: 'ops/offline-replay/offline-replay.integration.test.ts' },
   { command: /^node workers\/dataset-build\//, test: 'workers/dataset-build/build-dataset.integration.test.ts' },
   { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },
