@@ -29,7 +29,7 @@ CREATE TABLE exp.audit_log (
   PRIMARY KEY (id)
 );
 
--- Written by: operator. Read by: assignment_service, ingestion_service, operator.
+-- Written by: operator. Read by: assignment_service, ingestion_service, operator, planner_service.
 CREATE TABLE exp.api_keys (
   id         uuid NOT NULL,
   name       text NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE exp.api_keys (
   PRIMARY KEY (id)
 );
 
--- Written by: assignment_service, operator. Read by: analyst, assignment_service, guardrail_monitor, ingestion_service, operator.
+-- Written by: assignment_service, operator. Read by: analyst, assignment_service, guardrail_monitor, ingestion_service, operator, planner_service.
 CREATE TABLE exp.policies (
   id          uuid NOT NULL,
   name        text NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE exp.policies (
   PRIMARY KEY (id)
 );
 
--- Written by: assignment_service, operator. Read by: analyst, assignment_service, guardrail_monitor, ingestion_service, operator.
+-- Written by: assignment_service, operator. Read by: analyst, assignment_service, guardrail_monitor, ingestion_service, operator, planner_service.
 -- FOREIGN KEY (policy_id) REFERENCES exp.policies(id)
 CREATE TABLE exp.policy_versions (
   id                   uuid NOT NULL,
@@ -64,7 +64,7 @@ CREATE TABLE exp.policy_versions (
   PRIMARY KEY (id)
 );
 
--- Written by: assignment_service, guardrail_monitor, operator. Read by: analyst, assignment_service, dataset_builder, guardrail_monitor, ingestion_service, metrics_aggregator, operator, postgres_sink.
+-- Written by: assignment_service, guardrail_monitor, operator. Read by: analyst, assignment_service, dataset_builder, guardrail_monitor, ingestion_service, metrics_aggregator, operator, planner_service, postgres_sink.
 CREATE TABLE exp.experiments (
   id                 uuid NOT NULL,
   key                text NOT NULL,
@@ -107,7 +107,7 @@ CREATE TABLE exp.experiment_versions (
   PRIMARY KEY (experiment_id, version)
 );
 
--- Written by: assignment_service, operator. Read by: analyst, assignment_service, dataset_builder, guardrail_monitor, ingestion_service, metrics_aggregator, operator, postgres_sink.
+-- Written by: assignment_service, operator. Read by: analyst, assignment_service, dataset_builder, guardrail_monitor, ingestion_service, metrics_aggregator, operator, planner_service, postgres_sink.
 -- FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id)
 CREATE TABLE exp.variants (
   id            uuid NOT NULL,
@@ -317,7 +317,7 @@ CREATE TABLE exp.archive_manifest (
   PRIMARY KEY (id)
 );
 
--- Written by: operator. Read by: analyst, dataset_builder, operator.
+-- Written by: operator. Read by: analyst, dataset_builder, operator, planner_service.
 CREATE TABLE exp.households (
   household_id text NOT NULL,
   valid_from   timestamptz NOT NULL,
@@ -327,7 +327,7 @@ CREATE TABLE exp.households (
   PRIMARY KEY (household_id, valid_from)
 );
 
--- Written by: operator. Read by: analyst, dataset_builder, operator.
+-- Written by: operator. Read by: analyst, dataset_builder, operator, planner_service.
 CREATE TABLE exp.pantry_items (
   household_id text NOT NULL,
   item         text NOT NULL,
@@ -338,7 +338,7 @@ CREATE TABLE exp.pantry_items (
   PRIMARY KEY (household_id, item, valid_from)
 );
 
--- Written by: operator. Read by: analyst, dataset_builder, operator.
+-- Written by: operator. Read by: analyst, dataset_builder, operator, planner_service.
 CREATE TABLE exp.constraints (
   household_id text NOT NULL,
   kind         text NOT NULL,
@@ -348,7 +348,7 @@ CREATE TABLE exp.constraints (
   PRIMARY KEY (household_id, kind, value, valid_from)
 );
 
--- Written by: operator. Read by: analyst, dataset_builder, operator.
+-- Written by: operator. Read by: analyst, dataset_builder, operator, planner_service.
 CREATE TABLE exp.recipes (
   recipe_id  text NOT NULL,
   valid_from timestamptz NOT NULL,

@@ -10,6 +10,7 @@ const roles = [
   'parquet_archiver',
   'metrics_aggregator',
   'dataset_builder',
+  'planner_service',
   'operator',
 ] as const satisfies readonly DatabaseRole[];
 
@@ -59,6 +60,7 @@ test('what is on record is only ever added to', async () => {
 
 test.each<[DatabaseRole, readonly string[]]>([
   ['ingestion_service', []],
+  ['planner_service', []],
   ['postgres_sink', ['consumer_offsets', 'events']],
   ['parquet_archiver', ['archive_manifest', 'consumer_offsets']],
   [

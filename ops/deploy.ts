@@ -26,6 +26,7 @@ export const processRoles = [
   'metrics_aggregator',
   'dataset_builder',
   'guardrail_monitor',
+  'planner_service',
   'operator',
 ] as const;
 

@@ -1,5 +1,6 @@
 // Request and response bodies of the service; OpenAPI, validation and TypeScript types follow from these.
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { errorSchema } from '#api/request-error.ts';
 import { oneOfTexts, storableTextFormat } from '#domain/definitions/definition-body.ts';
 import { experimentStatuses } from '#domain/experiment/experiment.ts';
 
@@ -227,12 +228,7 @@ export const changedExperimentSchema = Type.Object({
   notes: Type.Array(Type.String(), { description: 'What was done otherwise than asked, and why' }),
 });
 
-export const errorSchema = Type.Object({
-  code: Type.String(),
-  message: Type.String(),
-  field: Type.Optional(Type.String()),
-  problems: Type.Optional(Type.Array(Type.Object({ field: Type.String(), message: Type.String() }))),
-});
+export { errorSchema };
 
 /** The refusals that every route with a key and a body can give, as response schemas. */
 export function errorResponses(...statuses: readonly number[]): Record<number, TSchema> {

@@ -31,19 +31,37 @@ export const SlotChoiceShape = Type.Object(
     slot_id: SlotIdShape,
     recipe_id: Type.Union([Type.String({ minLength: 1 }), Type.Null()], { description: 'null: the slot stayed open' }),
     source: Type.Union([Type.Literal('policy'), Type.Literal('validator')], {
-      description: 'validator: the policy chose something else and it was replaced to keep the budget',
+      description:
+        'validator: the policy chose something else, and it was replaced because it broke a rule or the budget',
     }),
     propensities: Type.Array(Type.Number({ minimum: 0, maximum: 1 }), {
       description:
-        "the policy's probability of each candidate, in the order of the request's candidates, given the slots before; sums to 1, or all 0 where none was allowed",
+        "the policy's probability of each candidate, in the order of the request's candidates, given the slots before; sums to 1, or all 0 where none was allowed. Of a model: what it thinks of each candidate, allowed or not",
     }),
     action_propensity: Type.Union([Type.Number({ exclusiveMinimum: 0, maximum: 1 }), Type.Null()], {
-      description: 'propensity of recipe_id; null where the validator chose or the slot stayed open',
+      description:
+        'propensity of recipe_id; null where the validator chose, the slot stayed open, or the policy takes its best and never draws',
     }),
   },
   closed,
 );
 export type SlotChoice = Static<typeof SlotChoiceShape>;
+
+/** What made the plan. `name` is the planner that really did, also where another one was meant to. */
+export const PlanPolicyShape = Type.Object(
+  {
+    name: Type.String({ minLength: 1, description: 'rule-based, or the name of a model' }),
+    temperature: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'of a planner that draws' })),
+    policy_version: Type.Optional(Type.String({ description: 'the policy version that was meant, such as planner@2' })),
+    policy_version_id: Type.Optional(UuidShape),
+    model: Type.Optional(Type.String({ description: 'the model version that was meant, such as planner_model/3' })),
+    fallback_reason: Type.Optional(
+      Type.String({ description: 'why the rules made the plan although another planner was meant to' }),
+    ),
+  },
+  closed,
+);
+export type PlanPolicy = Static<typeof PlanPolicyShape>;
 
 export const PlanGeneratedPayloadShape = Type.Object(
   {
@@ -51,10 +69,7 @@ export const PlanGeneratedPayloadShape = Type.Object(
     request: PlanRequestShape,
     plan: PlanShape,
     choices: Type.Array(SlotChoiceShape),
-    policy: Type.Object(
-      { name: Type.String({ minLength: 1 }), temperature: Type.Number({ exclusiveMinimum: 0 }) },
-      { additionalProperties: false },
-    ),
+    policy: PlanPolicyShape,
   },
   { additionalProperties: false, $id: 'planning/plan-generated-payload' },
 );

@@ -1,7 +1,8 @@
-// The two HTTP services as applications that answer nothing: only what they say of themselves is wanted.
+// The HTTP services as applications that answer nothing: only what they say of themselves is wanted.
 import { buildApp as buildAssignmentService } from '#api/assignment-service/app.ts';
 import { createDefinitionFeed } from '#api/assignment-service/definition-feed.ts';
 import { buildApp as buildIngestionService } from '#api/ingestion-service/app.ts';
+import { buildApp as buildPlannerService } from '#api/planner-service/app.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
 
@@ -26,7 +27,7 @@ function withUnused<Deps extends object>(given: Partial<Deps>): Deps {
 /** The OpenAPI document of each service by its folder under api/. */
 export async function readOpenApiDocuments(): Promise<Readonly<Record<string, unknown>>> {
   const log = createSilentLogger();
-  const [assignment, ingestion] = await Promise.all([
+  const [assignment, ingestion, planner] = await Promise.all([
     buildAssignmentService(
       withUnused<Parameters<typeof buildAssignmentService>[0]>({
         definitionFeed: createDefinitionFeed(),
@@ -43,10 +44,21 @@ export async function readOpenApiDocuments(): Promise<Readonly<Record<string, un
         log,
       }),
     ),
+    buildPlannerService(
+      withUnused<Parameters<typeof buildPlannerService>[0]>({
+        corsOrigins: [],
+        metrics: createMetrics({ service: 'planner-service' }),
+        log,
+      }),
+    ),
   ]);
   try {
-    return { 'assignment-service': assignment.swagger(), 'ingestion-service': ingestion.swagger() };
+    return {
+      'assignment-service': assignment.swagger(),
+      'ingestion-service': ingestion.swagger(),
+      'planner-service': planner.swagger(),
+    };
   } finally {
-    await Promise.all([assignment.close(), ingestion.close()]);
+    await Promise.all([assignment.close(), ingestion.close(), planner.close()]);
   }
 }

@@ -1,7 +1,7 @@
 // docs/configuration.md and config/<process>.reference.env, from the config schemas of the processes.
 import { instant, listSettings, type Setting } from '#platform/config/settings.ts';
 import { adminKeySetting, workloadSettings } from '#producers/workload-client/workload-settings.ts';
-import { processSpecs } from '../system/process-specs.ts';
+import { plannerServiceSpec, processSpecs } from '../system/process-specs.ts';
 import { type GeneratedFile, toMarkdownTable } from './generated-file.ts';
 import type { ProcessSettings } from './process-settings.ts';
 
@@ -22,6 +22,9 @@ const examples: Readonly<Record<string, string>> = {
   REDIS_URL: 'redis://:CHANGE_ME@localhost:6379',
   OPERATIONS_PORT: '7000',
   HTTP_PORT: '7000',
+  ASSIGNMENT_URL: 'http://localhost:7001',
+  INGESTION_URL: 'http://localhost:7002',
+  API_KEY: 'CHANGE_ME',
 };
 /** Roles of processes that are not in the process specifications. */
 const otherRoles: Readonly<Record<string, string>> = { 'dataset-build': 'dataset_builder', 'ops-deploy': 'postgres' };
@@ -35,7 +38,7 @@ export function renderDefault(setting: Setting<unknown>): string | undefined {
 }
 
 function exampleFor(process: string, setting: Setting<unknown>): string {
-  const spec = processSpecs.find(({ name }) => name === process);
+  const spec = [...processSpecs, plannerServiceSpec].find(({ name }) => name === process);
   if (setting.name === 'POSTGRES_URL') {
     const role = spec?.role ?? otherRoles[process] ?? 'operator';
     return `postgres://${role}:CHANGE_ME@localhost:5432/trialstream`;

@@ -8,7 +8,8 @@ export type ProcessName =
   | 'metrics-aggregator'
   | 'dataset-builder'
   | 'guardrail-monitor'
-  | 'job-worker';
+  | 'job-worker'
+  | 'planner-service';
 
 export type ProcessSpec = {
   readonly name: ProcessName;
@@ -90,3 +91,13 @@ export const processSpecs: readonly ProcessSpec[] = [
     needsRedis: true,
   },
 ];
+
+/** Runs beside a system when somebody wants plans: `npm run planner`. */
+export const plannerServiceSpec: ProcessSpec = {
+  name: 'planner-service',
+  entry: 'api/planner-service/main.ts',
+  role: 'planner_service',
+  portSetting: 'HTTP_PORT',
+  defaultPort: 7071,
+  needsObjectStore: false,
+};

@@ -1,7 +1,8 @@
 // Command line of the planner traffic: writes a simulated world into Postgres and sends its events through the running services.
 
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { createCatalogueFromSource } from '#domain/planning/catalogue.ts';
 import { postgresSettings } from '#platform/config/common-settings.ts';
 import { defineConfig } from '#platform/config/settings.ts';
@@ -11,11 +12,18 @@ import { createProgressLine } from '../workload-client/progress-line.ts';
 import { collectByVariant, parseDate, parsePositiveInteger } from '../workload-client/workload-arguments.ts';
 import { parseWorkloadSettings, workloadSettings } from '../workload-client/workload-settings.ts';
 import { plannerExperiment } from './planner-experiment.ts';
+import { createHttpPlannerPort } from './planner-port.ts';
 import { runPlannerTraffic } from './run-planner-traffic.ts';
+import { runServedTraffic } from './served-traffic.ts';
 import { toVariantEffects } from './variant-effects.ts';
 import { simulateWorld } from './world.ts';
 import { writeDomainRows } from './write-domain-rows.ts';
 
+const parseUrl = (text: string): string => {
+  if (!/^https?:$/.test(URL.parse(text)?.protocol ?? ''))
+    throw new InvalidArgumentError('expected an http:// or https:// address');
+  return text;
+};
 const share = collectByVariant({ least: 0, most: 1 });
 const factor = collectByVariant({ least: 0.01, most: 100 });
 const program = new Command('planner-traffic')
@@ -33,6 +41,9 @@ const program = new Command('planner-traffic')
   .option('--cost-factor <variant=number>', 'multiplies the cost of a variant', factor)
   .option('--lose <variant=share>', 'share of the households of a variant that never show up', share)
   .option('--experiment <key...>', 'experiments to take part in', [plannerExperiment.key])
+  .option('--planner <url>', 'ask the planner service there for the plans, and answer what it really served', parseUrl)
+  .option('--run <name>', 'with --planner: the same name again sends nothing twice (default: a new one)')
+  .option('--concurrency <count>', 'with --planner: households that ask at once', parsePositiveInteger, 8)
   .option('--definition', 'print the definition of the experiment as JSON and send nothing', false)
   .parse();
 type PerVariant = Record<string, number> | undefined;
@@ -46,8 +57,18 @@ const options = program.opts<{
   costFactor: PerVariant;
   lose: PerVariant;
   experiment: string[];
+  planner?: string;
+  run?: string;
+  concurrency: number;
   definition: boolean;
 }>();
+if (options.planner !== undefined) {
+  const unreal = (['latencyFactor', 'costFactor', 'lose'] as const).filter((name) => options[name] !== undefined);
+  if (unreal.length > 0)
+    program.error(
+      'with --planner latency, cost and who shows up are real: leave out --latency-factor, --cost-factor and --lose',
+    );
+}
 
 const parsed = parseWorkloadSettings(
   'planner-traffic',
@@ -66,23 +87,30 @@ if (options.definition) {
   const world = simulateWorld({ ...options, catalogue: createCatalogueFromSource(recipes) });
   const pool = createPostgresPool({ ...settings.postgres, applicationName: 'planner-traffic' });
   stack.defer(() => pool.end());
-  const port = createHttpWorkloadPort(settings, {
+  const clientDeps = {
     fetch: globalThis.fetch,
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
     nowMs: () => performance.now(),
-  });
+  };
+  const port = createHttpWorkloadPort(settings, clientDeps);
   const line = createProgressLine(process.stderr, () => performance.now());
   try {
     const rows = await writeDomainRows(pool, world.rows);
-    const result = await runPlannerTraffic(
-      {
-        world,
-        effects: toVariantEffects(options),
-        experiments: options.experiment,
-        onProgress: ({ step, done }) => line.update(`planner-traffic: ${done} ${step}`),
-      },
-      port,
-    );
+    const shared = {
+      world,
+      effects: toVariantEffects(options),
+      onProgress: ({ step, done }: { step: string; done: number }) => line.update(`planner-traffic: ${done} ${step}`),
+    };
+    const result =
+      options.planner === undefined
+        ? await runPlannerTraffic({ ...shared, experiments: options.experiment }, port)
+        : await runServedTraffic(
+            { ...shared, run: options.run ?? randomUUID(), concurrency: options.concurrency },
+            {
+              planner: createHttpPlannerPort({ plannerUrl: options.planner, apiKey: settings.apiKey }, clientDeps),
+              workload: port,
+            },
+          );
     line.end();
     process.stdout.write(`${JSON.stringify({ rows, ...result })}\n`);
     if (result.events.rejected > 0) process.exitCode = 1;

@@ -1,15 +1,17 @@
 // Simulates the traffic of the meal planner: requests of households over days, plans, and the households' reactions, as events.
 
 import { idOfName } from '#domain/assignment/deterministic-ids.ts';
-import { buildPlanRequest, drawCandidates, type SlotWish } from '#domain/planning/build-request.ts';
+import type { SlotWish } from '#domain/planning/build-request.ts';
 import { serializePlanRequest, toCanonicalJson } from '#domain/planning/canonical-json.ts';
 import { isWeekend } from '#domain/planning/constraint-check.ts';
 import { constraintRespectScore, editDistanceScore, planAlignmentScore } from '#domain/planning/plan-scores.ts';
 import type { Plan, PlanFeedbackPayload, PlanGeneratedPayload } from '#domain/planning/plan-shape.ts';
+import { toRequestContext } from '#domain/planning/request-context.ts';
+import { requestOfFacts } from '#domain/planning/request-of-facts.ts';
 import type { PlanRequest, PreviousPlan, WorkflowType } from '#domain/planning/request-shape.ts';
 import { defaultPlannerConfig, planByRules } from '#domain/planning/rule-based-planner.ts';
 import { createRandom, drawInteger, drawNormal, drawOne, type Random } from '#domain/planning/seeded-random.ts';
-import { fromConstraintRow, fromHouseholdRow, fromPantryItemRow, isValidAt } from '#domain/planning/temporal-rows.ts';
+import { isValidAt } from '#domain/planning/temporal-rows.ts';
 import type { AssignedVariant, EventBody } from '../workload-client/workload-port.ts';
 import { type Reaction, reactTo } from './reaction.ts';
 import { addDays, type SimulatedHousehold, type World, weekdayOf } from './world.ts';
@@ -36,7 +38,8 @@ export const householdUnitType = 'household';
 const plannerName = 'rule-based';
 const replanShare = 0.08;
 
-type CurrentPlan = { readonly plan: PreviousPlan; readonly coveredDates: ReadonlySet<string> };
+/** What a household goes by until its next plan. */
+export type CurrentPlan = { readonly plan: PreviousPlan; readonly coveredDates: ReadonlySet<string> };
 
 /**
  * Events of the whole run in order of time. Deterministic: equal options give equal events with equal ids; other
@@ -67,14 +70,21 @@ export function* simulateTraffic(options: TrafficOptions): Generator<EventBody> 
   yield* pending;
 }
 
-type Asked = {
+/** What a household asks for on a day, with the stream of random numbers of that request. */
+export type Asked = {
   readonly workflow: WorkflowType;
   readonly date: string;
   readonly wishes: SlotWish[];
   readonly random: Random;
 };
 
-function wishesOf(member: SimulatedHousehold, current: CurrentPlan | null, date: string, world: World): Asked | null {
+/** Null on a day without a request. */
+export function wishesOf(
+  member: SimulatedHousehold,
+  current: CurrentPlan | null,
+  date: string,
+  world: World,
+): Asked | null {
   const random = createRandom(`request/${world.seed}/${world.start}/${member.index}/${date}`);
   const isPlanningDay = weekdayOf(date) === member.planningWeekday;
   if (isPlanningDay) {
@@ -104,7 +114,7 @@ function simulateRequest(
 ): { events: EventBody[]; current: CurrentPlan } {
   const { catalogue, seed } = options.world;
   const { random } = asked;
-  const requestedAtMs = Date.parse(`${asked.date}T07:00:00Z`) + Math.floor(random() * 13.5 * 3_600_000);
+  const requestedAtMs = drawRequestTime(asked);
   const request = requestAt(new Date(requestedAtMs).toISOString(), asked, member, current, options.world);
   const effects = variants.map((variant) => options.effects[variant.variant_name] ?? {});
   // Named after its content: whatever changes the plan or the reaction changes the ids of all its events.
@@ -132,7 +142,7 @@ function simulateRequest(
     unit_type: householdUnitType,
     unit_id: member.householdId,
     experiments: variants.map(({ experiment_id, variant_id }) => ({ experiment_id, variant_id })),
-    context: contextOf(request),
+    context: toRequestContext(request),
     ...content,
     timestamp: new Date(atMs).toISOString(),
   });
@@ -150,15 +160,28 @@ function simulateRequest(
       payload,
     }),
     ...toReactionEvents(reaction, planId, planned.plan, (type, content) =>
-      // Median 20 minutes, at most 6 hours: always before the household's next request.
-      toEvent(type, generatedAtMs + 1000 * Math.min(21_600, Math.max(5, 1200 * Math.exp(drawNormal(random)))), content),
+      toEvent(type, generatedAtMs + drawReactionDelayMs(random), content),
     ),
   ];
   const outcome = reaction.outcome;
   return { events, current: nextCurrent(asked, planId, outcome, planned.plan, reaction.finalPlan, current) };
 }
 
-function toReactionEvents(
+/** Between seven in the morning and half past eight in the evening. */
+export function drawRequestTime({ date, random }: Pick<Asked, 'date' | 'random'>): number {
+  return Date.parse(`${date}T07:00:00Z`) + Math.floor(random() * 13.5 * 3_600_000);
+}
+
+export function drawMode(member: Pick<SimulatedHousehold, 'usualMode'>, random: Random): PlanRequest['mode'] {
+  return random() < 0.8 ? member.usualMode : drawOne(random, ['standard', 'leftovers', 'savings'] as const);
+}
+
+/** Median 20 minutes, at most 6 hours: always before the household's next request. */
+export function drawReactionDelayMs(random: Random): number {
+  return 1000 * Math.min(21_600, Math.max(5, 1200 * Math.exp(drawNormal(random))));
+}
+
+export function toReactionEvents(
   reaction: Reaction,
   planId: string,
   plan: Plan,
@@ -190,23 +213,25 @@ export function requestAt(
     rows.filter((row) => isValidAt(row, requestedAt));
   const [householdRow] = holds(member.rows.household);
   if (!householdRow) throw new Error(`household ${member.householdId} has no row for ${requestedAt}`);
-  const constraints = holds(member.rows.constraints).map(fromConstraintRow);
-  const { catalogue } = world;
-  return buildPlanRequest({
-    workflow_type: asked.workflow,
-    mode:
-      asked.random() < 0.8 ? member.usualMode : drawOne(asked.random, ['standard', 'leftovers', 'savings'] as const),
-    requested_at: requestedAt,
-    household: fromHouseholdRow(householdRow),
-    pantry: holds(member.rows.pantryItems).map(fromPantryItemRow),
-    constraints,
-    slots: asked.wishes.map((wish) => drawCandidates(wish, constraints, { catalogue, random: asked.random })),
-    previous_plan: current?.plan ?? null,
-  });
+  return requestOfFacts(
+    {
+      workflow_type: asked.workflow,
+      mode: drawMode(member, asked.random),
+      requested_at: requestedAt,
+      slots: asked.wishes,
+      previous_plan: current?.plan ?? null,
+    },
+    {
+      household: householdRow,
+      pantryItems: holds(member.rows.pantryItems),
+      constraints: holds(member.rows.constraints),
+    },
+    { catalogue: world.catalogue, random: asked.random },
+  );
 }
 
 /** A weekly plan takes the place of the one before; a day planned again replaces only its own slots. */
-function nextCurrent(
+export function nextCurrent(
   asked: Asked,
   planId: string,
   outcome: Reaction['outcome'],
@@ -233,19 +258,6 @@ function drawOperation(request: PlanRequest, effects: readonly VariantEffect[], 
   return {
     latencyMs: 900 * Math.exp(0.35 * drawNormal(random)) * latencyFactor,
     costUsd: 0.0004 * request.slots.length * Math.exp(0.15 * drawNormal(random)) * costFactor,
-  };
-}
-
-function contextOf(request: PlanRequest): EventBody['context'] {
-  const { household } = request;
-  return {
-    region: household.region,
-    cooking_skill: household.cooking_skill,
-    members: household.members.length,
-    has_children: household.members.some((member) => member.age_group === 'child'),
-    workflow_type: request.workflow_type,
-    mode: request.mode,
-    slots: request.slots.length,
   };
 }
 

@@ -28,6 +28,11 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^npm run bench\b/, test: 'bench/run-benchmarks.integration.test.ts' },
   { command: /^npm run simulations\b/, test: 'bench/simulations/simulations.test.ts' },
   { command: /^(npm run -s ops --|ops) metabase\b/, test: 'ops/metabase/metabase.integration.test.ts' },
+  { command: /^npm run planner\b/, test: 'api/planner-service/planner-service.integration.test.ts' },
+  {
+    command: /^npx node producers\/planner-traffic\/main\.ts --planner /,
+    test: 'api/planner-service/planner-service.integration.test.ts',
+  },
   { command: /^npm run metabase:pictures\b/, notRun: 'writes pictures for people to look at' },
   { command: /^npm run metabase:smoke\b/, notRun: 'no container engine is available' },
   {

@@ -19,6 +19,7 @@ export type DatabaseRole =
   | 'metrics_aggregator'
   | 'dataset_builder'
   | 'guardrail_monitor'
+  | 'planner_service'
   | 'operator';
 
 export type TestDatabase = {
@@ -79,6 +80,7 @@ async function ensureTemplate(serverUrl: string, rolePassword: string): Promise<
         'metrics_aggregator',
         'dataset_builder',
         'guardrail_monitor',
+        'planner_service',
         'operator',
       ]) {
         await pool.query(`ALTER ROLE ${role} LOGIN PASSWORD '${rolePassword}'`);

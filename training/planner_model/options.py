@@ -33,7 +33,9 @@ class TrainingOptions:
     mlflow_url: str
 
 
-def _number(kind: Callable[[str], float], *, least: float, most: float) -> Callable[[str], float]:
+def number_between(kind: Callable[[str], float], *, least: float, most: float) -> Callable[[str], float]:
+    """A parser for argparse that refuses what is no number or out of bounds, and says what was expected."""
+
     def parse(text: str) -> float:
         try:
             value = kind(text)
@@ -48,8 +50,8 @@ def _number(kind: Callable[[str], float], *, least: float, most: float) -> Calla
 
 def parse_options(arguments: Sequence[str]) -> TrainingOptions:
     """Parses the command line; a wrong one ends the process with code 2 and says what was expected."""
-    count = _number(int, least=1, most=100_000)
-    none_or_more = _number(int, least=0, most=100_000)
+    count = number_between(int, least=1, most=100_000)
+    none_or_more = number_between(int, least=0, most=100_000)
     parser = argparse.ArgumentParser(
         prog="train_planner.py",
         description="Fine-tunes the planner's model on a dataset and registers it in MLflow.",
@@ -59,15 +61,15 @@ def parse_options(arguments: Sequence[str]) -> TrainingOptions:
     add("--dataset", required=True, help="a folder, an s3:// address, or a dataset version (64 hex digits)")
     add("--model", default="tiny", help="tiny, a short name such as llama-3-8b, a hub id, or a folder (default: tiny)")
     add("--epochs", type=count, default=6, help="passes over the training split (default: 6)")
-    add("--learning-rate", type=_number(float, least=1e-8, most=1), help="default: 0.004 for tiny, else 0.0002")
+    add("--learning-rate", type=number_between(float, least=1e-8, most=1), help="default: 0.004 for tiny, else 0.0002")
     add("--batch-size", type=count, default=8, help="plans in memory at once (default: 8)")
     add("--gradient-accumulation", type=count, default=1, help="batches for each step of the optimizer (default: 1)")
     add("--lora-rank", type=count, default=16, help="rank of the adapter (default: 16)")
-    add("--lora-dropout", type=_number(float, least=0, most=0.9), default=0.05, help="default: 0.05")
+    add("--lora-dropout", type=number_between(float, least=0, most=0.9), default=0.05, help="default: 0.05")
     add("--qlora", action="store_true", help="hold the base model in 4 bits")
     add(
         "--edited-weight",
-        type=_number(float, least=0, most=1000),
+        type=number_between(float, least=0, most=1000),
         default=3.0,
         help="how often a slot counts that the household changed (default: 3)",
     )

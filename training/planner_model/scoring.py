@@ -4,7 +4,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,19 @@ from planner_model.plan_decoding import decode_plan
 BATCH_SIZE = 16
 
 
+def split_reference(reference: str) -> tuple[str, str]:
+    """Name and version of planner_model/3. Raises TrainingError for another text."""
+    name, _, version = reference.rpartition("/")
+    if not name or not (version.isascii() and version.isdigit()):
+        raise TrainingError(f"{reference} is no model version such as planner_model/3")
+    return name, version
+
+
 def load_model(reference: str, mlflow_url: str) -> PlannerModel:
     """A model by folder, or by name and version such as planner_model/3."""
     if Path(reference).is_dir():
         return load_planner_model(Path(reference))
-    name, _, version = reference.rpartition("/")
-    if not name or not version.isdigit():
-        raise TrainingError(f"{reference} is no folder and no model version such as planner_model/3")
+    name, version = split_reference(reference)
     if not mlflow_url:
         raise TrainingError(f"{reference} is in MLflow: give --mlflow-url or set MLFLOW_URL")
     from planner_model.tracking import Tracking
@@ -35,18 +42,49 @@ def load_model(reference: str, mlflow_url: str) -> PlannerModel:
         return load_planner_model(Tracking(mlflow_url).download_model(name, version, Path(folder)))
 
 
+@dataclass(frozen=True)
+class ReadRequest:
+    """A planning request as the model reads it."""
+
+    slots: tuple[Slot, ...]
+    packed: PackedPlan
+
+    @property
+    def tokens_in(self) -> int:
+        """Tokens that go through the model."""
+        return len(self.packed.ids)
+
+    @property
+    def tokens_out(self) -> int:
+        """Answers that are read off: one yes or no for each candidate."""
+        return sum(len(slot.candidates) for slot in self.slots)
+
+
+def read_request(planner: PlannerModel, model_input: Mapping[str, Any]) -> ReadRequest:
+    """Raises TrainingError for another version of the model input, KeyError, TypeError or ValueError for none at all."""
+    context, slots = parse_model_input(model_input)
+    return ReadRequest(slots, pack_plan(context, slots, planner.reader))
+
+
+def score_requests(planner: PlannerModel, requests: Sequence[ReadRequest]) -> list[list[list[float]]]:
+    """For each request and slot the probability of each candidate. One pass for all of them; replay and serving use it."""
+    with torch.no_grad():
+        scores = score_plans(planner.model, [request.packed for request in requests], planner.reader)
+    rows = iter(torch.softmax(scores, dim=1).tolist())
+    return [[next(rows)[: len(slot.candidates)] for slot in request.slots] for request in requests]
+
+
 def score_lines(planner: PlannerModel, lines: Iterable[str]) -> Iterator[str]:
     """For each line {"id", "input"}: {"id", "slots": [{"slot_id", "probabilities"}], "plan", "free_plan", …}.
 
     `plan` is decoded with the allowed candidates only, `free_plan` with all of them. Raises TrainingError for a line
     that is no request, with its number.
     """
-    batch: list[tuple[str, tuple[Slot, ...], PackedPlan]] = []
+    batch: list[tuple[str, ReadRequest]] = []
     for number, line in enumerate(lines, 1):
         try:
             request = json.loads(line)
-            context, slots = parse_model_input(request["input"])
-            batch.append((request["id"], slots, pack_plan(context, slots, planner.reader)))
+            batch.append((request["id"], read_request(planner, request["input"])))
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"line {number} of the input is no request: {error!r}") from error
         if len(batch) == BATCH_SIZE:
@@ -56,27 +94,30 @@ def score_lines(planner: PlannerModel, lines: Iterable[str]) -> Iterator[str]:
         yield from _score_batch(planner, batch)
 
 
-def _score_batch(planner: PlannerModel, batch: list[tuple[str, tuple[Slot, ...], PackedPlan]]) -> Iterator[str]:
+def _score_batch(planner: PlannerModel, batch: list[tuple[str, ReadRequest]]) -> Iterator[str]:
     started = time.perf_counter()
-    with torch.no_grad():
-        scores = score_plans(planner.model, [plan for _, _, plan in batch], planner.reader)
-    rows = iter(torch.softmax(scores, dim=1).tolist())
-    probabilities = [[next(rows)[: len(slot.candidates)] for slot in slots] for _, slots, _ in batch]
+    probabilities = score_requests(planner, [request for _, request in batch])
     answers: list[dict[str, Any]] = []
-    for (request_id, slots, _), shares in zip(batch, probabilities, strict=True):
+    for (request_id, request), shares in zip(batch, probabilities, strict=True):
         answers.append(
             {
                 "id": request_id,
-                "slots": [
-                    {"slot_id": slot.slot_id, "probabilities": share} for slot, share in zip(slots, shares, strict=True)
-                ],
-                "plan": decode_plan(slots, shares, allowed_only=True),
-                "free_plan": decode_plan(slots, shares, allowed_only=False),
+                "slots": to_slot_answers(request, shares),
+                "plan": decode_plan(request.slots, shares, allowed_only=True),
+                "free_plan": decode_plan(request.slots, shares, allowed_only=False),
             }
         )
     latency_ms = (time.perf_counter() - started) * 1000 / len(batch)
     for answer in answers:
         yield json.dumps({**answer, "latency_ms": latency_ms}, separators=(",", ":"))
+
+
+def to_slot_answers(request: ReadRequest, shares: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """The probabilities of each slot, as both programs write them."""
+    return [
+        {"slot_id": slot.slot_id, "probabilities": list(share)}
+        for slot, share in zip(request.slots, shares, strict=True)
+    ]
 
 
 def score_stream(reference: str, mlflow_url: str) -> None:

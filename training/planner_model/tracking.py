@@ -115,6 +115,16 @@ class Tracking:
             raise self._failed(f"did not register {model_name}", error) from error
         return int(created.version)
 
+    def has_version(self, model_name: str, version: str) -> bool:
+        """Whether the registry has this version. Raises TrainingError when it cannot be asked."""
+        try:
+            self.client.get_model_version(model_name, version)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise self._failed("cannot be asked for model versions", error) from error
+        return True
+
     def download_model(self, model_name: str, version: str, folder: Path) -> Path:
         """Downloads the files of a model version and gives the folder they are in."""
         try:

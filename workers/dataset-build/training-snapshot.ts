@@ -5,6 +5,7 @@ import type { Enrichment } from '#domain/dataset/enrichment.ts';
 import type { PlanFeedbackPayload, PlanGeneratedPayload } from '#domain/planning/plan-shape.ts';
 import type { RecipeRow } from '#domain/planning/temporal-rows.ts';
 import type { PoolClient } from '#platform/postgres/pool.ts';
+import { readRecipes } from '#producers/planner-tables/recipe-rows.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 
 /** A row of training-snapshot.sql; times are microseconds since 1970. */
@@ -56,16 +57,6 @@ export type SnapshotStart = {
   readonly recipes: readonly RecipeRow[];
   readonly range: { readonly firstMicros: bigint; readonly lastMicros: bigint };
 };
-
-const recipesQuery = `SELECT recipe_id, title, details,
-    to_char(valid_from AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_from,
-    to_char(valid_to AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS valid_to
-  FROM exp.recipes ORDER BY recipe_id COLLATE "C", exp.recipes.valid_from`;
-
-/** Every state that a recipe ever had. */
-export async function readRecipes(client: Pick<PoolClient, 'query'>): Promise<readonly RecipeRow[]> {
-  return (await client.query<RecipeRow>(recipesQuery)).rows;
-}
 
 const rangeQuery = `SELECT (extract(epoch FROM min(generated_at)) * 1000000)::bigint AS first,
     (extract(epoch FROM max(generated_at)) * 1000000)::bigint AS last

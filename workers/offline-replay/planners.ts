@@ -1,7 +1,8 @@
 // The planners of a replay: the rule-based one of this release, and models of the registry.
 import type { PlannerAnswer } from '#domain/offline-evaluation/replayed-plan.ts';
 import type { Catalogue } from '#domain/planning/catalogue.ts';
-import { keepBudget, planOfRecipes } from '#domain/planning/plan-validator.ts';
+import { planOfModel, recipesOf } from '#domain/planning/plan-of-model.ts';
+import { planOfRecipes } from '#domain/planning/plan-validator.ts';
 import { planByRules } from '#domain/planning/rule-based-planner.ts';
 import { createRandom } from '#domain/planning/seeded-random.ts';
 import { FatalError } from '#platform/errors.ts';
@@ -35,30 +36,13 @@ function toPlannerAnswer(
   { planId, request }: Pick<TestSplit['plans'][number], 'planId' | 'request'>,
   catalogue: Catalogue,
 ): PlannerAnswer {
-  const probabilities = request.slots.map(({ slot_id, candidates }, index) => {
-    const slot = slots[index];
-    if (slot?.slot_id !== slot_id || slot.probabilities.length !== candidates.length) {
-      throw new FatalError(`the model did not answer slot ${slot_id} of plan ${planId}`, { code: 'unexpected' });
-    }
-    return slot.probabilities;
-  });
-  const recipesOf = (planned: ModelAnswer['plan']) => {
-    const bySlot = new Map(planned.map(({ slot_id, recipe_id }) => [slot_id, recipe_id]));
-    return request.slots.map(({ slot_id }) => bySlot.get(slot_id) ?? null);
-  };
-  const choices = recipesOf(plan).map((recipe_id, index) => ({
-    slot_id: request.slots[index]!.slot_id,
-    recipe_id,
-    source: 'policy' as const,
-    propensities: [...probabilities[index]!],
-    action_propensity: null,
-  }));
-  const served = keepBudget(choices, request, catalogue);
+  const made = planOfModel({ slots, plan }, request, catalogue);
+  if (!made.ok) throw new FatalError(`${made.problem} of plan ${planId}`, { code: 'unexpected' });
   return {
-    plan: served.plan,
-    unconstrainedPlan: planOfRecipes(request, recipesOf(free_plan)),
-    interventions: served.interventions,
-    probabilities,
+    plan: made.planned.plan,
+    unconstrainedPlan: planOfRecipes(request, recipesOf(free_plan, request)),
+    interventions: made.planned.interventions,
+    probabilities: made.probabilities,
     latencyMs: latency_ms,
   };
 }

@@ -11,8 +11,8 @@ import { FatalError } from '#platform/errors.ts';
 import type { ObjectStore } from '#platform/object-store/object-store.ts';
 import { openScratchDatabase, quoteText } from '#platform/parquet/scratch-database.ts';
 import type { PoolClient } from '#platform/postgres/pool.ts';
+import { readRecipes } from '#producers/planner-tables/recipe-rows.ts';
 import type { DatasetManifest } from '../dataset-build/build-dataset.ts';
-import { readRecipes } from '../dataset-build/training-snapshot.ts';
 
 export type TestSplit = {
   readonly plans: readonly (LoggedPlan & { readonly modelInputText: string })[];

@@ -1,20 +1,18 @@
 // Asks a registered model for its plans: training/score_candidates.py as a process, JSON lines in and out.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { ModelPlanAnswer, ModelSlotPlan } from '#domain/planning/plan-of-model.ts';
 import { FatalError } from '#platform/errors.ts';
 
 const program = fileURLToPath(new URL('../../training/score_candidates.py', import.meta.url));
 
 export type ModelRequest = { readonly id: string; readonly inputText: string };
 
-export type ModelAnswer = {
+export type ModelAnswer = ModelPlanAnswer & {
   readonly id: string;
-  readonly slots: readonly { readonly slot_id: string; readonly probabilities: readonly number[] }[];
-  readonly plan: readonly PlannedSlot[];
-  readonly free_plan: readonly PlannedSlot[];
+  readonly free_plan: readonly ModelSlotPlan[];
   readonly latency_ms: number;
 };
-type PlannedSlot = { readonly slot_id: string; readonly recipe_id: string };
 
 export type ModelProcess = {
   /** Interpreter with the packages of training. */

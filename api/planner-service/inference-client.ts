@@ -1,0 +1,111 @@
+// Asks the inference process for a plan, with a deadline, and leaves it alone for a moment when it keeps failing.
+import type { ModelPlanAnswer } from '#domain/planning/plan-of-model.ts';
+import type { FallbackReason } from './fallback-reason.ts';
+
+export type InferenceAnswer = ModelPlanAnswer & {
+  readonly tokens_in: number;
+  readonly tokens_out: number;
+  readonly ms: number;
+};
+
+export type InferenceResult =
+  | { readonly ok: true; readonly answer: InferenceAnswer }
+  | { readonly ok: false; readonly reason: FallbackReason; readonly detail: string };
+
+export type InferenceRequest = {
+  readonly model: string;
+  /** Canonical JSON of the model input. */
+  readonly inputText: string;
+  readonly deadlineMs: number;
+  readonly batchWaitMs?: number | undefined;
+  /** Goes only when nobody else waits. */
+  readonly isShadow?: boolean;
+};
+
+export type InferenceClient = {
+  /** Never throws. */
+  plan(request: InferenceRequest): Promise<InferenceResult>;
+  /** Has a version loaded before it is asked for; what goes wrong shows when it is asked. */
+  load(model: string): Promise<void>;
+};
+
+/** So many failures in a row open the circuit of a model version: waiting for each deadline would only make every plan slow. */
+const failuresToOpen = 5;
+/** After so long one request tries again. */
+const openMs = 2_000;
+const loadTimeoutMs = 60_000;
+
+/** Circuits: closed; open after failures in a row; half open when `openMs` have passed, until the request that tries has its answer. */
+export function createInferenceClient(options: {
+  url: string | undefined;
+  nowMs: () => number;
+  fetch?: typeof globalThis.fetch;
+}): InferenceClient {
+  const { url, nowMs } = options;
+  const send = options.fetch ?? globalThis.fetch;
+  const circuits = new Map<string, { failures: number; retryAtMs: number }>();
+
+  const settle = (model: string, failed: boolean): void => {
+    if (!failed) {
+      circuits.delete(model);
+      return;
+    }
+    const failures = (circuits.get(model)?.failures ?? 0) + 1;
+    circuits.set(model, { failures, retryAtMs: nowMs() + openMs });
+  };
+  const isOpen = (model: string): boolean => {
+    const circuit = circuits.get(model);
+    if (circuit === undefined || circuit.failures < failuresToOpen) return false;
+    if (nowMs() < circuit.retryAtMs) return true;
+    // The one that tries: others wait for its outcome.
+    circuits.set(model, { ...circuit, retryAtMs: nowMs() + openMs });
+    return false;
+  };
+  const post = (path: string, body: string, timeoutMs: number): Promise<Response> =>
+    send(new URL(path, url).href, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+
+  return {
+    plan: async ({ model, inputText, deadlineMs, batchWaitMs, isShadow }) => {
+      if (url === undefined) return { ok: false, reason: 'no-inference', detail: 'INFERENCE_URL is not set' };
+      if (isOpen(model)) return { ok: false, reason: 'circuit-open', detail: `${model} failed several times in a row` };
+      const wait = batchWaitMs === undefined ? '' : `,"batch_wait_ms":${batchWaitMs}`;
+      const shadow = isShadow === true ? ',"shadow":true' : '';
+      const body = `{"model":${JSON.stringify(model)},"deadline_ms":${deadlineMs}${wait}${shadow},"input":${inputText}}`;
+      try {
+        const response = await post('/v1/plans', body, deadlineMs);
+        const answer = (await response.json()) as InferenceAnswer & { code?: string; message?: string };
+        const reason = response.ok ? null : toReason(response.status, answer.code);
+        settle(model, reason === 'timeout' || reason === 'unavailable');
+        if (reason === null) return { ok: true, answer };
+        return { ok: false, reason, detail: answer.message ?? `status ${response.status}` };
+      } catch (error) {
+        settle(model, true);
+        const isLate = error instanceof Error && error.name === 'TimeoutError';
+        const detail = isLate ? `no answer within ${deadlineMs} ms` : describe(error);
+        return { ok: false, reason: isLate ? 'timeout' : 'unavailable', detail };
+      }
+    },
+    load: async (model) => {
+      if (url === undefined) return;
+      const response = await post('/v1/models', JSON.stringify({ model }), loadTimeoutMs).catch(() => null);
+      await response?.body?.cancel();
+    },
+  };
+}
+
+function toReason(status: number, code: string | undefined): FallbackReason {
+  if (status === 404) return 'unknown-model';
+  if (status === 400) return 'invalid-answer';
+  if (status === 504) return 'timeout';
+  return code === 'queue-full' ? 'busy' : 'unavailable';
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}

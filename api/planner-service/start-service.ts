@@ -1,0 +1,147 @@
+// Puts the parts of one service instance together, in the order in which they start; the caller releases them in reverse.
+import type { FastifyInstance } from 'fastify';
+import { createApiKeyStore } from '#api/authentication.ts';
+import { createRateLimiter } from '#api/shared-rate-limit.ts';
+import type { SettingsOf } from '#platform/config/settings.ts';
+import { createPostgresPool } from '#platform/postgres/pool.ts';
+import type { Logger } from '#platform/telemetry/logger.ts';
+import type { Metrics } from '#platform/telemetry/metrics.ts';
+import type { Tracing } from '#platform/telemetry/tracing.ts';
+import { baselineModelName } from '#producers/definition-store/register-baseline.ts';
+import { findHouseholdFacts } from '#producers/planner-tables/household-rows.ts';
+import { createHttpWorkloadPort } from '#producers/workload-client/http-workload-port.ts';
+import { buildApp } from './app.ts';
+import { createAssignmentClient } from './assignment-client.ts';
+import type { plannerServiceConfig } from './config.ts';
+import { createEventOutlet } from './event-outlet.ts';
+import { createInferenceClient } from './inference-client.ts';
+import { createPolicyDirectory, type PolicyVersions } from './policy-directory.ts';
+import { createRecipeHistory } from './recipe-history.ts';
+import { nameOfModel } from './resolve-planner.ts';
+import { createServePlan } from './serve-plan.ts';
+import { createShadow } from './shadow.ts';
+
+export type PlannerServiceSettings = SettingsOf<(typeof plannerServiceConfig)['shape']>;
+
+const sendTimeoutMs = 10_000;
+
+/**
+ * Starts everything but the listening; what was acquired is on `resources`.
+ * @throws when keys, policy versions or recipes cannot be read: after that the service works from memory, but for households.
+ */
+export async function startService(options: {
+  config: PlannerServiceSettings;
+  log: Logger;
+  metrics: Metrics;
+  tracing: Tracing;
+  resources: AsyncDisposableStack;
+}): Promise<FastifyInstance> {
+  const { config, log, metrics, tracing, resources } = options;
+  const { neighbors, inference: inferenceSettings, limits } = config;
+  const pool = createPostgresPool({
+    ...config.postgres,
+    applicationName: 'planner-service',
+    statementTimeoutMs: 10_000,
+    onIdleError: (error) => log.warn({ err: error }, 'idle Postgres connection lost'),
+  });
+  resources.defer(() => pool.end());
+  const keys = resources.use(createApiKeyStore({ pool, log }));
+  await keys.start();
+  const clocks = { monotonicMs: () => performance.now(), epochMs: Date.now };
+  const inference = createInferenceClient({ url: inferenceSettings.url, nowMs: clocks.monotonicMs });
+  const { refreshIntervalMs } = config.policy;
+  const policies = resources.use(
+    createPolicyDirectory({
+      pool,
+      policyName: config.policy.name,
+      refreshIntervalMs,
+      log,
+      onRead: createPreloader(inference.load, config.shadow.model),
+    }),
+  );
+  await policies.start();
+  const recipes = resources.use(createRecipeHistory({ pool, refreshIntervalMs, log }));
+  await recipes.start();
+  const outlet = resources.use(
+    createEventOutlet({
+      port: createHttpWorkloadPort(
+        { ...neighbors, retry: { deadlineMs: limits.eventRetryMs, attemptTimeoutMs: sendTimeoutMs } },
+        {
+          fetch: globalThis.fetch,
+          sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+          nowMs: clocks.monotonicMs,
+        },
+      ),
+      maxQueued: limits.maxQueuedEvents,
+      metrics,
+      log,
+    }),
+  );
+  const shadow = resources.use(
+    createShadow({
+      ...config.shadow,
+      deadlineMs: inferenceSettings.deadlineMs,
+      inference,
+      outlet,
+      nowMs: clocks.monotonicMs,
+      metrics,
+      log,
+    }),
+  );
+  const waiting = metrics.gauge('planner_waiting_events', 'Events that wait for the ingestion service');
+  const fresh = metrics.gauge('planner_policies_fresh', '1 while policy versions follow Postgres, 0 while it is away');
+  const app = await buildApp({
+    keys,
+    rateLimiter: createRateLimiter(
+      { redisUrl: config.redisUrl, scope: 'planner-service', config: config.rateLimit, log },
+      resources,
+    ),
+    corsOrigins: config.cors.origins,
+    readiness: () => ({ ready: true, detail: { postgres: policies.isFresh() ? 'reachable' : 'away' } }),
+    measure: () => {
+      waiting.set(outlet.waiting());
+      fresh.set(policies.isFresh() ? 1 : 0);
+    },
+    servePlan: createServePlan({
+      findFacts: (householdId, time) => findHouseholdFacts(pool, householdId, time),
+      recipes,
+      policies,
+      askAssignments: createAssignmentClient({
+        url: neighbors.assignmentUrl,
+        apiKey: neighbors.apiKey,
+        timeoutMs: neighbors.assignmentTimeoutMs,
+      }),
+      inference,
+      outlet,
+      shadow,
+      rulesModelName: baselineModelName,
+      deadlineMs: inferenceSettings.deadlineMs,
+      prices: inferenceSettings,
+      maxInFlight: limits.maxInFlight,
+      clocks,
+      metrics,
+      log,
+    }),
+    metrics,
+    tracing,
+    log,
+  });
+  resources.defer(() => app.close());
+  return app;
+}
+
+/** Has each version that may be asked for loaded once, before the first household needs it. */
+function createPreloader(
+  load: (model: string) => Promise<void>,
+  shadowModel: string | undefined,
+): (versions: PolicyVersions) => void {
+  const asked = new Set<string>();
+  return ({ live }) => {
+    const models = live.filter(({ modelName }) => modelName !== baselineModelName).map(nameOfModel);
+    for (const model of shadowModel === undefined ? models : [...models, shadowModel]) {
+      if (asked.has(model)) continue;
+      asked.add(model);
+      void load(model);
+    }
+  };
+}

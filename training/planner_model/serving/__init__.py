@@ -1,0 +1,1 @@
+"""The inference process: loaded model versions, batches, and the HTTP door."""
