@@ -87,6 +87,8 @@ test.each<[DatabaseRole, readonly string[]]>([
 test('only the services read the hashes of API keys', async () => {
   for (const role of roles) {
     const mayRead = (await tablesOf(role, 'SELECT')).includes('api_keys');
-    expect(mayRead, role).toBe(['assignment_service', 'ingestion_service', 'operator'].includes(role));
+    expect(mayRead, role).toBe(
+      ['assignment_service', 'ingestion_service', 'planner_service', 'operator'].includes(role),
+    );
   }
 });

@@ -107,7 +107,11 @@ def create_app(serving: Serving) -> FastAPI:
             planner = await serving.shelf.take(body.model)
             wait_ms = serving.options.batch_wait_ms if body.batch_wait_ms is None else body.batch_wait_ms
             planned = await serving.batcher.plan(
-                body.model, planner, body.input, wait_s=wait_ms / 1000, deadline_s=body.deadline_ms / 1000,
+                body.model,
+                planner,
+                body.input,
+                wait_s=wait_ms / 1000,
+                deadline_s=body.deadline_ms / 1000,
                 is_shadow=body.shadow,
             )
             seconds = time.perf_counter() - started

@@ -88,7 +88,9 @@ class PlanBatcher:
             raise QueueFullError
         now = self._clock()
         answer: asyncio.Future[Planned] = asyncio.get_running_loop().create_future()
-        self._queues.setdefault((is_shadow, name), []).append(_Waiting(model_input, answer, now + wait_s, now + deadline_s, planner))
+        self._queues.setdefault((is_shadow, name), []).append(
+            _Waiting(model_input, answer, now + wait_s, now + deadline_s, planner)
+        )
         self._metrics.waiting.set(self.waiting)
         self._changed.set()
         return await answer
