@@ -192,7 +192,8 @@ def test_the_door_answers_refuses_and_shows_its_figures_without_a_traceback() ->
             assert (status, answer["code"]) == (503, "model-unavailable")
             status, answer = await post({"model": "a/1", "input": {}})
             assert (status, answer["code"]) == (400, "invalid")
-            for wrong in ({}, {"model": "a/1"}, {"model": "a/1", "input": INPUTS[0], "more": 1}, []):
+            wrong_bodies: list[Any] = [{}, {"model": "a/1"}, {"model": "a/1", "input": INPUTS[0], "more": 1}, []]
+            for wrong in wrong_bodies:
                 status, answer = await post(wrong)
                 assert (status, answer["code"]) == (400, "invalid"), answer
             assert (await client.get("/nothing")).json()["code"] == "not-found"
