@@ -22,7 +22,7 @@ export const metricsAggregatorConfig = defineConfig(
     flush: {
       maxRecords: setting('FLUSH_MAX_RECORDS', integer({ min: 1, max: 100_000 }), 'Records per flush', {
         // More events of one unit in a batch are fewer rows to update: measured, see the README.
-        default: 20_000,
+        default: 10_000,
       }),
       maxBytes: setting(
         'FLUSH_MAX_BYTES',

@@ -23,14 +23,14 @@ export const parquetArchiverConfig = defineConfig(
     eventTime: eventTimeSettings,
     flush: {
       maxRecords: setting('FLUSH_MAX_RECORDS', integer({ min: 1, max: 1_000_000 }), 'Records per object', {
-        default: 50_000,
+        default: 30_000,
       }),
       maxBytes: setting(
         'FLUSH_MAX_BYTES',
         integer({ min: 1_024, max: 268_435_456 }),
         'Bytes of record values per object',
         {
-          default: 16_777_216,
+          default: 10_485_760,
         },
       ),
       maxAgeMs: setting(

@@ -57,7 +57,7 @@ describe('the Compose schema', () => {
 describe('our processes', () => {
   it('are all there, each with its entry file', () => {
     for (const spec of processSpecs) {
-      expect(compose.services[spec.name]?.command).toEqual(['node', spec.entry]);
+      expect(compose.services[spec.name]?.command).toEqual(['node', ...spec.nodeArguments, spec.entry]);
       expect(existsSync(join(root, spec.entry))).toBe(true);
     }
     expect(compose.services.deploy?.command).toEqual(['node', 'ops/main.ts', 'deploy']);

@@ -14,6 +14,8 @@ export type ProcessName =
 export type ProcessSpec = {
   readonly name: ProcessName;
   readonly entry: string;
+  /** Bounds of V8's memory where its own choice, made from the size of the machine, is beyond what a process should take. */
+  readonly nodeArguments: readonly string[];
   readonly role: string;
   /** Environment name of the port it listens on, for HTTP traffic or for health and metrics only. */
   readonly portSetting: 'HTTP_PORT' | 'OPERATIONS_PORT';
@@ -23,10 +25,16 @@ export type ProcessSpec = {
   readonly needsRedis?: boolean;
 };
 
+/** Measured with a backlog (docs/benchmarks.md): a smaller young generation costs more CPU time than it saves memory. */
+const groupMemory = ['--max-old-space-size=288', '--max-semi-space-size=32'];
+/** DuckDB's memory comes on top. */
+const archiverMemory = ['--max-old-space-size=224', '--max-semi-space-size=16'];
+
 export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'assignment-service',
     entry: 'api/assignment-service/main.ts',
+    nodeArguments: [],
     role: 'assignment_service',
     portSetting: 'HTTP_PORT',
     defaultPort: 7001,
@@ -35,6 +43,7 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'ingestion-service',
     entry: 'api/ingestion-service/main.ts',
+    nodeArguments: [],
     role: 'ingestion_service',
     portSetting: 'HTTP_PORT',
     defaultPort: 7002,
@@ -43,6 +52,7 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'postgres-sink',
     entry: 'consumers/postgres-sink/main.ts',
+    nodeArguments: groupMemory,
     role: 'postgres_sink',
     portSetting: 'OPERATIONS_PORT',
     defaultPort: 7011,
@@ -51,6 +61,7 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'parquet-archiver',
     entry: 'consumers/parquet-archiver/main.ts',
+    nodeArguments: archiverMemory,
     role: 'parquet_archiver',
     portSetting: 'OPERATIONS_PORT',
     defaultPort: 7021,
@@ -59,6 +70,7 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'metrics-aggregator',
     entry: 'consumers/metrics-aggregator/main.ts',
+    nodeArguments: groupMemory,
     role: 'metrics_aggregator',
     portSetting: 'OPERATIONS_PORT',
     defaultPort: 7031,
@@ -67,6 +79,7 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'dataset-builder',
     entry: 'consumers/dataset-builder/main.ts',
+    nodeArguments: groupMemory,
     role: 'dataset_builder',
     portSetting: 'OPERATIONS_PORT',
     defaultPort: 7041,
@@ -75,6 +88,7 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'guardrail-monitor',
     entry: 'workers/guardrail-monitor/main.ts',
+    nodeArguments: [],
     role: 'guardrail_monitor',
     portSetting: 'OPERATIONS_PORT',
     defaultPort: 7051,
