@@ -97,6 +97,7 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'job-worker',
     entry: 'workers/job-worker/main.ts',
+    nodeArguments: [],
     // It does what operators do.
     role: 'operator',
     portSetting: 'OPERATIONS_PORT',
