@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { parseSettings } from '#platform/config/settings.ts';
 import { checkBoundaries } from '../checks/check-boundaries.ts';
 import { listProcessSettings } from '../generate/process-settings.ts';
-import { processSpecs } from '../system/process-specs.ts';
+import { nodeCommandOf, processSpecs } from '../system/process-specs.ts';
 import { interpolate, listVariables, parseComposeFile } from './compose-file.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -57,7 +57,7 @@ describe('the Compose schema', () => {
 describe('our processes', () => {
   it('are all there, each with its entry file', () => {
     for (const spec of processSpecs) {
-      expect(compose.services[spec.name]?.command).toEqual(['node', ...spec.nodeArguments, spec.entry]);
+      expect(compose.services[spec.name]?.command).toEqual(['node', ...nodeCommandOf(spec)]);
       expect(existsSync(join(root, spec.entry))).toBe(true);
     }
     expect(compose.services.deploy?.command).toEqual(['node', 'ops/main.ts', 'deploy']);

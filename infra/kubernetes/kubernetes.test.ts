@@ -15,7 +15,7 @@ import { processRoles } from '#ops/deploy.ts';
 import { parseSettings } from '#platform/config/settings.ts';
 import { topics } from '#schemas/topics.ts';
 import { listProcessSettings } from '../generate/process-settings.ts';
-import { processSpecs } from '../system/process-specs.ts';
+import { nodeCommandOf, processSpecs } from '../system/process-specs.ts';
 import { labelsOf } from './pod.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -109,11 +109,12 @@ describe('every program', () => {
   it.each(programs)('$name: its command is there', ({ kind, name }) => {
     const [container, ...others] = podOf(kind, name).containers;
     expect(others).toEqual([]);
-    const [node, entry, ...rest] = container!.args!;
+    const [node, ...command] = container!.args!;
     expect(node).toBe('node');
+    const [entry, ...rest] = command.filter((part) => !part.startsWith('--'));
     expect(existsSync(join(root, entry!))).toBe(true);
     const spec = processSpecs.find((candidate) => candidate.name === name);
-    if (spec !== undefined) expect([entry, ...rest]).toEqual([spec.entry]);
+    if (spec !== undefined) expect(command).toEqual(nodeCommandOf(spec));
     else if (entry === 'ops/main.ts')
       expect(
         ['ops/deploy-commands.ts', 'ops/upkeep/commands.ts'].map((file) => read(join(root, file))).join(),

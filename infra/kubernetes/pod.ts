@@ -1,7 +1,7 @@
 // The pod of one of our programs: command, settings from ConfigMap and Secrets, probes, limits, and no rights beyond those it needs.
 import type { IContainer, IEnvVar, IPodTemplateSpec, IProbe } from 'kubernetes-models/v1';
 import type { ProcessSettings } from '../generate/process-settings.ts';
-import type { ProcessSpec } from '../system/process-specs.ts';
+import { nodeCommandOf, type ProcessSpec } from '../system/process-specs.ts';
 
 export const settingsName = 'trialstream-settings';
 /** One key per role: the connection string that a role logs in with. */
@@ -108,7 +108,7 @@ export function processTemplate(spec: ProcessSpec, settings: ProcessSettings, re
   const program: Program = {
     name: spec.name,
     role: spec.role,
-    args: ['node', spec.entry],
+    args: ['node', ...nodeCommandOf(spec)],
     settings: settings.settings,
   };
   const port = spec.defaultPort;

@@ -64,7 +64,6 @@ export async function buildPlannerDataset(
     spec: {
       name: 'dataset-builder',
       entry: 'workers/dataset-build/main.ts',
-      nodeArguments: [],
       role: 'dataset_builder',
       portSetting: 'OPERATIONS_PORT',
       defaultPort: 0,

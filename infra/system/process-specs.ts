@@ -15,7 +15,7 @@ export type ProcessSpec = {
   readonly name: ProcessName;
   readonly entry: string;
   /** Bounds of V8's memory where its own choice, made from the size of the machine, is beyond what a process should take. */
-  readonly nodeArguments: readonly string[];
+  readonly nodeArguments?: readonly string[];
   readonly role: string;
   /** Environment name of the port it listens on, for HTTP traffic or for health and metrics only. */
   readonly portSetting: 'HTTP_PORT' | 'OPERATIONS_PORT';
@@ -34,7 +34,6 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'assignment-service',
     entry: 'api/assignment-service/main.ts',
-    nodeArguments: [],
     role: 'assignment_service',
     portSetting: 'HTTP_PORT',
     defaultPort: 7001,
@@ -43,7 +42,6 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'ingestion-service',
     entry: 'api/ingestion-service/main.ts',
-    nodeArguments: [],
     role: 'ingestion_service',
     portSetting: 'HTTP_PORT',
     defaultPort: 7002,
@@ -88,7 +86,6 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'guardrail-monitor',
     entry: 'workers/guardrail-monitor/main.ts',
-    nodeArguments: [],
     role: 'guardrail_monitor',
     portSetting: 'OPERATIONS_PORT',
     defaultPort: 7051,
@@ -97,7 +94,6 @@ export const processSpecs: readonly ProcessSpec[] = [
   {
     name: 'job-worker',
     entry: 'workers/job-worker/main.ts',
-    nodeArguments: [],
     // It does what operators do.
     role: 'operator',
     portSetting: 'OPERATIONS_PORT',
@@ -116,3 +112,8 @@ export const plannerServiceSpec: ProcessSpec = {
   defaultPort: 7071,
   needsObjectStore: false,
 };
+
+/** The arguments of Node.js that run the process from the root of the installation. */
+export function nodeCommandOf({ nodeArguments = [], entry }: ProcessSpec): string[] {
+  return [...nodeArguments, entry];
+}

@@ -106,7 +106,7 @@ export function createRunningProcess(options: {
       const logStart = await beginLog(logPath);
       const started = await startProgram({
         file: process.execPath,
-        args: ['--disable-warning=ExperimentalWarning', ...spec.nodeArguments, join(codeRoot, spec.entry)],
+        args: ['--disable-warning=ExperimentalWarning', ...(spec.nodeArguments ?? []), join(codeRoot, spec.entry)],
         env: processEnvironment({
           spec,
           endpoints: system.endpoints,
