@@ -23,14 +23,14 @@ export const parquetArchiverConfig = defineConfig(
     eventTime: eventTimeSettings,
     flush: {
       maxRecords: setting('FLUSH_MAX_RECORDS', integer({ min: 1, max: 1_000_000 }), 'Records per object', {
-        default: 30_000,
+        default: 20_000,
       }),
       maxBytes: setting(
         'FLUSH_MAX_BYTES',
         integer({ min: 1_024, max: 268_435_456 }),
         'Bytes of record values per object',
         {
-          default: 10_485_760,
+          default: 8_388_608,
         },
       ),
       maxAgeMs: setting(

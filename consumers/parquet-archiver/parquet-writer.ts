@@ -139,7 +139,7 @@ export async function createParquetWriter(): Promise<ParquetWriter> {
   // One thread: the order of rows and so the bytes depend on nothing else.
   const instance = await DuckDBInstance.create(':memory:', {
     threads: '1',
-    memory_limit: '256MB',
+    memory_limit: '128MB',
     temp_directory: tmpdir(),
   });
   return {
