@@ -27,7 +27,7 @@ export type ProcessSpec = {
 
 /** Measured with a backlog (docs/benchmarks.md): a smaller young generation costs more CPU time than it saves memory. */
 const groupMemory = ['--max-old-space-size=288', '--max-semi-space-size=32'];
-/** A young generation of the size that V8 had before it took more: bodies of requests live no longer than their answer. */
+/** Bodies live no longer than their answer: a larger young generation would only be filled before it is collected. */
 const doorMemory = ['--max-semi-space-size=16'];
 /** DuckDB's memory comes on top. */
 const archiverMemory = ['--max-old-space-size=224', '--max-semi-space-size=16'];
