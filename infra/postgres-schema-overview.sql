@@ -564,7 +564,7 @@ CREATE TABLE exp.guardrail_lease (
 );
 
 -- Results of each treatment and metric at the times when they were recorded; `ops results` computes them anew.
--- Written by: guardrail_monitor, operator. Read by: analyst, guardrail_monitor, operator.
+-- Written by: guardrail_monitor, operator. Read by: analyst, assignment_service, guardrail_monitor, operator.
 -- FOREIGN KEY (experiment_id) REFERENCES exp.experiments(id)
 CREATE TABLE exp.experiment_results (
   experiment_id        uuid NOT NULL,
@@ -629,7 +629,9 @@ CREATE TABLE exp.running_promotions (
 
 -- exp.v_excluded_units: experiment_id, unit_id, reason
 
--- exp.v_offline_vs_online: model_name, model_version, dataset_version, baseline_model_version, verdict, offline_metrics, replayed_at, policy_name, policy_version, experiment_key, iteration, variant_name, metric_name, scale, control_value, treatment_value, estimate, lower, upper, not_computable, recorded_at
+-- exp.v_offline_vs_online: model_name, model_version, dataset_version, baseline_model_version, verdict, offline_metrics, replayed_at, policy_name, policy_version, experiment_key, iteration, variant_name, metric_name, scale, control_value, treatment_value, estimate, lower, upper, not_computable, recorded_at, promotion_ended_by, promotion_ended_at, estimate_at_end
+
+-- exp.v_promotion_calibration: experiment_key, iteration, policy_version, model_name, model_version, verdict, replay_id, ended_by, ended_at, offline_score, offline_difference, offline_lower, offline_upper, online_metric, online_control, online_candidate, online_difference, online_estimate, online_lower, online_upper, online_scale, same_direction
 
 -- exp.v_latency_cost: experiment_key, experiment_name, iteration, experiment_id, variant_name, variant_id, policy_name, policy_version, mlflow_model_name, mlflow_model_version, granularity, bucket_start, plans, latency_ms_mean, latency_ms_p50, latency_ms_p90, latency_ms_p99, cost_usd_mean, cost_usd_sum
 

@@ -791,7 +791,7 @@ COMMENT ON TABLE exp.experiment_results IS 'Results of each treatment and metric
 COMMENT ON COLUMN exp.experiment_results.not_computable IS 'Why there is no effect; its numbers are null then, never a neutral value';
 GRANT DELETE, UPDATE ON exp.experiment_results TO operator;
 GRANT INSERT ON exp.experiment_results TO guardrail_monitor, operator;
-GRANT SELECT ON exp.experiment_results TO analyst, guardrail_monitor, operator;
+GRANT SELECT ON exp.experiment_results TO analyst, assignment_service, guardrail_monitor, operator;
 
 CREATE TABLE exp.running_promotions (
   policy_id uuid NOT NULL,
@@ -1237,7 +1237,7 @@ CREATE VIEW exp.v_experiment_results AS
            FROM exp.experiment_results e
           WHERE e.experiment_id = x.id AND e.variant_id = v.id
           ORDER BY e.metric_name, e.recorded_at DESC) r ON true;
-GRANT SELECT ON exp.v_experiment_results TO analyst, operator;
+GRANT SELECT ON exp.v_experiment_results TO analyst, assignment_service, operator;
 
 CREATE VIEW exp.v_lineage AS
  SELECT x.id AS experiment_id,
@@ -1442,13 +1442,85 @@ CREATE VIEW exp.v_offline_vs_online AS
     r.lower,
     r.upper,
     r.not_computable,
-    r.recorded_at
+    r.recorded_at,
+    e.action AS promotion_ended_by,
+    e.at AS promotion_ended_at,
+    e.estimate AS estimate_at_end
    FROM exp.offline_replay_results o
      LEFT JOIN exp.policy_versions pv ON pv.mlflow_model_name = o.model_name AND pv.mlflow_model_version = o.model_version
      LEFT JOIN exp.policies p ON p.id = pv.policy_id
      LEFT JOIN exp.variants v ON (v.config ->> 'policy_version_id'::text) = pv.id::text
-     LEFT JOIN exp.v_experiment_results r ON r.variant_id = v.id;
+     LEFT JOIN exp.v_experiment_results r ON r.variant_id = v.id
+     LEFT JOIN LATERAL ( SELECT l.action,
+            l.at,
+            ( SELECT f.estimate
+                   FROM jsonb_to_recordset(l.evidence -> 'effects'::text) f(metric text, estimate double precision)
+                  WHERE f.metric = r.metric_name) AS estimate
+           FROM exp.promotions l
+          WHERE l.experiment_id = v.experiment_id AND l.policy_version_id = pv.id AND (l.action = ANY (ARRAY['finish'::text, 'roll-back'::text]))
+          ORDER BY l.id
+         LIMIT 1) e ON true;
 GRANT SELECT ON exp.v_offline_vs_online TO analyst, operator;
+
+CREATE VIEW exp.v_promotion_calibration AS
+ SELECT x.key AS experiment_key,
+    x.iteration,
+    (p.name || '@'::text) || v.version AS policy_version,
+    s.model_name,
+    s.model_version,
+    s.evidence #>> '{replay,verdict}'::text[] AS verdict,
+    s.evidence #>> '{replay,replay_id}'::text[] AS replay_id,
+    e.action AS ended_by,
+    e.at AS ended_at,
+    pair.offline_score,
+    o.difference AS offline_difference,
+    o.lower AS offline_lower,
+    o.upper AS offline_upper,
+    pair.online_metric,
+    n.control AS online_control,
+    n.candidate AS online_candidate,
+    n.candidate - n.control AS online_difference,
+    n.estimate AS online_estimate,
+    n.lower AS online_lower,
+    n.upper AS online_upper,
+    n.scale AS online_scale,
+        CASE
+            WHEN o.difference <> 0::double precision AND n.candidate <> n.control THEN (o.difference > 0::double precision) = (((n.candidate - n.control) * pair.direction::double precision) > 0::double precision)
+            ELSE NULL::boolean
+        END AS same_direction
+   FROM exp.promotions s
+     JOIN exp.policy_versions v ON v.id = s.policy_version_id
+     JOIN exp.policies p ON p.id = v.policy_id
+     JOIN exp.experiments x ON x.id = s.experiment_id
+     JOIN LATERAL ( SELECT l.action,
+            l.at,
+            l.evidence
+           FROM exp.promotions l
+          WHERE l.experiment_id = s.experiment_id AND (l.action = ANY (ARRAY['finish'::text, 'roll-back'::text]))
+          ORDER BY l.id
+         LIMIT 1) e ON true
+     CROSS JOIN ( VALUES ('plan_alignment_score'::text,'plan_alignment'::text,1), ('edit_distance_score'::text,'acceptance_rate'::text,1), ('edit_distance_score'::text,'edits_per_plan'::text,'-1'::integer)) pair(offline_score, online_metric, direction)
+     LEFT JOIN LATERAL jsonb_to_record(s.evidence #> ARRAY['replay'::text, 'scores'::text, pair.offline_score]) o(difference double precision, lower double precision, upper double precision) ON true
+     LEFT JOIN LATERAL ( SELECT f.control,
+            f.candidate,
+            f.estimate,
+            f.lower,
+            f.upper,
+            f.scale
+           FROM jsonb_to_recordset(e.evidence -> 'effects'::text) f(metric text, control double precision, candidate double precision, estimate double precision, lower double precision, upper double precision, scale text)
+          WHERE f.metric = pair.online_metric
+        UNION ALL
+         SELECT r.control_value,
+            r.treatment_value,
+            r.estimate,
+            r.lower,
+            r.upper,
+            r.scale
+           FROM exp.v_experiment_results r
+          WHERE NOT e.evidence ? 'effects'::text AND r.experiment_id = s.experiment_id AND r.metric_name = pair.online_metric) n ON true
+  WHERE s.action = 'start'::text;
+COMMENT ON VIEW exp.v_promotion_calibration IS 'One row per ended promotion and pair of offline score and online metric: prediction, measured effect, and whether they point the same way';
+GRANT SELECT ON exp.v_promotion_calibration TO analyst, assignment_service, operator;
 
 CREATE VIEW exp.v_latency_cost AS
  SELECT l.experiment_key,

@@ -23,6 +23,7 @@ import { type ExperimentRoutesDeps, experimentRoutes } from './routes-experiment
 import { type ExplainRoutesDeps, explainRoutes } from './routes-explain.ts';
 import { type OfrepRoutesDeps, ofrepRoutes } from './routes-ofrep.ts';
 import { operationsRoutes, type Readiness } from './routes-operations.ts';
+import { type PromotionRoutesDeps, promotionRoutes } from './routes-promotions.ts';
 import { type ResultsRoutesDeps, resultsRoutes } from './routes-results.ts';
 import { type UnitRoutesDeps, unitRoutes } from './routes-units.ts';
 
@@ -30,6 +31,7 @@ export type AppDeps = {
   keys: Pick<ApiKeyStore, 'find'>;
   assignments: Omit<AssignmentRoutesDeps, 'keys'>;
   experiments: Omit<ExperimentRoutesDeps, 'keys'>;
+  promotions: PromotionRoutesDeps['promotions'];
   definitionFeed: DefinitionFeed;
   units: Omit<UnitRoutesDeps, 'keys'>;
   explain: Omit<ExplainRoutesDeps, 'keys'>;
@@ -108,6 +110,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   await app.register(assignmentRoutes, { keys: deps.keys, ...deps.assignments });
   await app.register(experimentRoutes, { keys: deps.keys, ...deps.experiments });
+  await app.register(promotionRoutes, { keys: deps.keys, promotions: deps.promotions });
   await app.register(definitionRoutes, { keys: deps.keys, feed: deps.definitionFeed, metrics: deps.metrics });
   await app.register(explainRoutes, { keys: deps.keys, ...deps.explain });
   await app.register(resultsRoutes, { keys: deps.keys, ...deps.results });

@@ -223,3 +223,79 @@ test.each([
     body: { field: 'variants[0].config.policy_version_id', message: expect.stringContaining(message) },
   });
 });
+
+test('a promotion over HTTP needs the gate, begins at its first step on both instances, waits, and is finished and taken back', async () => {
+  const { rows } = await database.pool.query<{ model: string }>(
+    'SELECT mlflow_model_version AS model FROM exp.policy_versions WHERE id = $1',
+    [resolvePolicyVersion(`policy-${count}@2`)],
+  );
+  const start = {
+    model: `${modelName}/${rows[0]!.model}`,
+    policy: `policy-${count}`,
+    experiment: key,
+    steps: [0.02, 0.5],
+    min_seconds: 0,
+    reason: 'a test',
+  };
+  const post = (path: string, request: object = { reason: 'a test' }) =>
+    service.call('POST', `/v1/promotions${path}`, request);
+  expect(await post('', start)).toMatchObject({
+    status: 409,
+    body: { code: 'refused', field: 'model', message: expect.stringContaining('has not passed the gate') },
+  });
+  expect(await post('', { ...start, policy: 'nowhere' })).toMatchObject({ status: 400, body: { field: 'policy' } });
+  expect(await post('', { ...start, steps: [0.2] })).toMatchObject({ status: 400, body: { field: 'steps' } });
+  expect(await other.call('POST', '/v1/promotions', start, { key: null })).toMatchObject({ status: 401 });
+
+  const started = await post('', { ...start, force: 'nobody has replayed it' });
+  expect(started).toMatchObject({
+    status: 201,
+    body: { experiment_key: key, state: 'running', policy_version: `policy-${count}@2`, candidate_share: 0.02 },
+  });
+  expect(started.body).toMatchObject({ mlflow: { status: 'in line' } });
+  const ask = async (instance: ServiceInstance, unit: string) =>
+    (await instance.call('POST', '/v1/assignments', {
+      unit_type: 'household',
+      unit_id: unit,
+      requested_experiments: [key],
+    })) as unknown as { body: { assignments: { variant_name: string }[] } };
+  const units = Array.from({ length: 300 }, (_, index) => `promoted-${index}`);
+  const answers = await Promise.all(units.map((unit, index) => ask(index % 2 === 0 ? service : other, unit)));
+  const enrolled = answers.filter(({ body: given }) => given.assignments.length > 0).length;
+  expect(enrolled).toBeGreaterThan(0);
+  expect(enrolled).toBeLessThan(40);
+
+  expect(await post(`/${key}/check`)).toMatchObject({
+    status: 200,
+    body: { decision: 'wait', units: { control: 0, candidate: 0 }, candidate_share: 0.02 },
+  });
+  expect(await post(`/${key}/approve`)).toMatchObject({ status: 200, body: { approved: true } });
+  expect(
+    await service.call('POST', `/v1/experiments/${key}/coverage`, { coverage: 1, expected_version: 1, reason: 'x' }),
+  ).toMatchObject({
+    status: 409,
+    body: { message: expect.stringContaining('its ramp raises the coverage') },
+  });
+  expect(await post(`/${key}/finish`)).toMatchObject({
+    status: 409,
+    body: { message: expect.stringContaining('is not at the end of its ramp') },
+  });
+  expect(await post(`/${key}/finish`, { reason: 'a test', force: 'a hurry' })).toMatchObject({
+    status: 200,
+    body: { state: 'finished', candidate_share: 1, mlflow: { status: 'in line' } },
+  });
+  expect((await ask(service, 'never-asked')).body.assignments).toMatchObject([{ variant_name: 'candidate' }]);
+  expect(await post(`/${key}/roll-back`)).toMatchObject({ status: 200, body: { state: 'rolled-back' } });
+  expect((await ask(service, 'never-asked')).body.assignments).toMatchObject([{ variant_name: 'control' }]);
+  const shown = await service.call('GET', `/v1/promotions/${key}`);
+  expect(shown.body).toMatchObject({
+    decision: 'rolled-back',
+    ledger: { length: 6, 0: { action: 'start', actor: `name of ${testKey}` } },
+  });
+  expect(await service.call('GET', '/v1/promotions/nothing')).toMatchObject({
+    status: 404,
+    body: { code: 'unknown-promotion' },
+  });
+  const listed = (await service.call('GET', '/v1/promotions')).body as { promotions: { experiment_key: string }[] };
+  expect(listed.promotions.map((one) => one.experiment_key)).toEqual([key]);
+});

@@ -1,5 +1,6 @@
 // Puts the parts of one service instance together, in the order in which they start; the caller releases them in reverse.
 import type { FastifyInstance } from 'fastify';
+import { readLookEvidence } from '#analytics/promotion/look-evidence.ts';
 import { createApiKeyStore } from '#api/authentication.ts';
 import { createRateLimiter } from '#api/shared-rate-limit.ts';
 import { erasureKeyFingerprint } from '#domain/erasure/pseudonymize-event.ts';
@@ -9,6 +10,7 @@ import { createRecordProducer } from '#platform/kafka/record-producer.ts';
 import { createSchemaRegistry } from '#platform/kafka/schema-registry.ts';
 import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createModelRegistry } from '#platform/mlflow/model-registry.ts';
+import { createModelStages } from '#platform/mlflow/model-stages.ts';
 import { requireErasureKey } from '#platform/postgres/erasures.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import { createTypedPool } from '#platform/postgres/typed-pool.ts';
@@ -36,6 +38,7 @@ import { createErasureListener } from './erasure-listener.ts';
 import { createEraseUnit } from './erasure-unit.ts';
 import { createLinkUnits } from './identity-link.ts';
 import { createImportAssignments } from './import-assignments.ts';
+import { createPromotionAccess } from './promotion-access.ts';
 import { createResultsReader } from './results-reader.ts';
 import { createFlagEvaluator } from './routes-ofrep-evaluate.ts';
 import { createSharedAccess } from './shared-access.ts';
@@ -175,6 +178,8 @@ export async function startService(options: {
     nowMs: Date.now,
     onDecision: (reason, from) => decisions.inc({ reason, from }),
   });
+  const mlflow = config.mlflowUrl === undefined ? null : createMlflowClient({ url: config.mlflowUrl });
+  const models = mlflow === null ? null : createModelRegistry(mlflow);
   const app = await buildApp({
     keys,
     rateLimiter: createRateLimiter(
@@ -219,11 +224,17 @@ export async function startService(options: {
         pool,
         live,
         onChanged: definitionRelay.wake,
-        checkModels: createModelCheck(
-          config.mlflowUrl === undefined ? null : createModelRegistry(createMlflowClient({ url: config.mlflowUrl })),
-        ),
+        checkModels: createModelCheck(models),
       }),
     },
+    promotions: createPromotionAccess({
+      pool,
+      models,
+      stages: mlflow === null ? null : createModelStages(mlflow),
+      live,
+      onChanged: definitionRelay.wake,
+      readEvidence: (experimentId) => readLookEvidence(resultsPool, experimentId),
+    }),
     definitionFeed,
   });
   resources.defer(() => app.close());

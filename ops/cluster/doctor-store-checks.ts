@@ -1,7 +1,11 @@
 // Doctor's checks of what is stored: tables of coming days, retention, compaction, the erasure key, models of policies.
+
+import type { StoredPolicyVersion } from '#domain/definitions/policy.ts';
 import { erasureKeyFingerprint } from '#domain/erasure/pseudonymize-event.ts';
+import { createModelStages } from '#platform/mlflow/model-stages.ts';
 import { findModelProblem } from '#producers/definition-store/model-check.ts';
 import { listPolicies } from '#producers/definition-store/policy-rows.ts';
+import { findModelDifferences } from '#producers/promotion-store/align-models.ts';
 import type { DoctorCheck, Finding } from './doctor.ts';
 
 const needsPostgres = 'this needs Postgres: see its line';
@@ -95,27 +99,54 @@ export const checkErasureKey: DoctorCheck = {
   },
 };
 
+/** What to do about a policy version whose model is gone, by what it delivers. */
+const adviceForMissing = {
+  production: (version: StoredPolicyVersion) =>
+    `it is in production: take it back with "ops promote roll-back", or promote another model version of ${version.policyName}; assignment goes on meanwhile`,
+  candidate: (version: StoredPolicyVersion) =>
+    `roll back its promotion if it has one ("ops promote status"), and promote another model version of ${version.policyName}`,
+  retired: () => 'nothing delivers it any more; it cannot be promoted again, and lineage ends at it',
+} satisfies Record<StoredPolicyVersion['status'], (version: StoredPolicyVersion) => string>;
+
 export const checkModels: DoctorCheck = {
   name: 'models',
   adviceWhenUnreachable: needsPostgres,
-  run: async ({ pool, models }) => {
+  run: async ({ pool, models, mlflow }) => {
     const versions = (await listPolicies(pool)).flatMap((policy) => policy.versions);
     if (versions.length === 0) return [{ state: 'ok', detail: 'no policy names a model' }];
-    if (models === null) {
+    if (models === null || mlflow === null) {
       return [{ state: 'ok', detail: `${versions.length} policy versions; MLFLOW_URL is not set, so not compared` }];
     }
-    const problems = (await Promise.all(versions.map((version) => findModelProblem(models, version)))).filter(
-      (problem) => problem !== null,
+    const problems = await Promise.all(
+      versions.map(async (version) => ({ version, problem: await findModelProblem(models, version) })),
     );
-    if (problems.length === 0)
-      return [{ state: 'ok', detail: `${versions.length} policy versions name registered model versions` }];
-    return problems.map(({ kind, message }) => ({
-      state: kind === 'missing' ? ('problem' as const) : ('warning' as const),
-      detail: message,
-      advice:
-        kind === 'missing'
-          ? 'register that model version again, or retire the policy version; assignment goes on meanwhile'
-          : 'look at the MLflow server; assignment does not depend on it',
-    }));
+    const found = problems.flatMap(({ version, problem }): Omit<Finding, 'check'>[] => {
+      if (problem === null) return [];
+      return problem.kind === 'missing'
+        ? [{ state: 'problem', detail: problem.message, advice: adviceForMissing[version.status](version) }]
+        : [
+            {
+              state: 'warning',
+              detail: problem.message,
+              advice: 'look at the MLflow server; assignment does not depend on it',
+            },
+          ];
+    });
+    if (found.some(({ state }) => state === 'warning')) return found;
+    const differences = (await findModelDifferences(pool, createModelStages(mlflow))).map(
+      (detail): Omit<Finding, 'check'> => ({
+        state: 'problem',
+        detail,
+        advice:
+          'run "ops promote check": it brings MLflow in line with Postgres, unless no policy ever had the model in production; then set the alias by hand',
+      }),
+    );
+    if (found.length + differences.length > 0) return [...found, ...differences];
+    return [
+      {
+        state: 'ok',
+        detail: `${versions.length} policy versions name registered model versions, and the alias production agrees with Postgres`,
+      },
+    ];
   },
 };

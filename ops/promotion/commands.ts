@@ -6,6 +6,7 @@ import { parseRampPlan } from '#domain/promotion/ramp-plan.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
 import { FatalError } from '#platform/errors.ts';
 import { type Alignment, alignModels } from '#producers/promotion-store/align-models.ts';
+import { listCalibration } from '#producers/promotion-store/calibration.ts';
 import { type EndedPromotion, finishPromotion, rollBackPromotion } from '#producers/promotion-store/end-promotion.ts';
 import {
   approvePromotion,
@@ -21,7 +22,14 @@ import { type Definitions, withDefinitions } from '../apply/open-definitions.ts'
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parseCount, parseInstant, parsePositiveInteger } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
-import { describeAlignment, describeLook, formatLedger, formatPromotion, formatStatus } from './describe-promotion.ts';
+import {
+  describeAlignment,
+  describeLook,
+  formatCalibration,
+  formatLedger,
+  formatPromotion,
+  formatStatus,
+} from './describe-promotion.ts';
 import {
   addGuardrail,
   addParam,
@@ -259,6 +267,18 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
         const rows = await listLedger(pool, { keyOrId: key ?? null, limit });
         if (json) return print(toJson({ ledger: rows }));
         print(rows.length === 0 ? 'the ledger is empty' : formatLedger(rows));
+      }),
+    );
+
+  promote
+    .command('calibration')
+    .description('what the gate predicted of promoted models beside what they did for real units')
+    .option('--json', 'one JSON object', false)
+    .action(({ json }: { json: boolean }) =>
+      withDeps(async ({ pool }) => {
+        const rows = await listCalibration(pool);
+        if (json) return print(toJson({ calibration: rows }));
+        print(rows.length === 0 ? 'no promotion has ended yet' : formatCalibration(rows));
       }),
     );
 }

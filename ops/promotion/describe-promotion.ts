@@ -1,6 +1,8 @@
 // Promotions in the words of the command line: what a look did, how a promotion stands, its ledger; pure.
 import { formatBasisPoints } from '#domain/assignment/basis-points.ts';
+import { formatNumber } from '#domain/results/format-results.ts';
 import type { Alignment } from '#producers/promotion-store/align-models.ts';
+import type { CalibrationRow } from '#producers/promotion-store/calibration.ts';
 import type { Look } from '#producers/promotion-store/look-at-promotion.ts';
 import { toLookDocument, toPromotionDocument } from '#producers/promotion-store/promotion-document.ts';
 import type { LedgerRow } from '#producers/promotion-store/promotion-ledger.ts';
@@ -109,4 +111,38 @@ export function formatLedger(rows: readonly LedgerRow[]): string {
 export function describeAlignment(mlflow: Alignment): string | null {
   if (mlflow.status === 'in line') return mlflow.changed.length === 0 ? null : `MLflow: ${mlflow.changed.join('; ')}`;
   return `MLflow is behind: ${mlflow.reason}. Postgres has decided and holds; \`ops promote check\` brings MLflow in line`;
+}
+
+const formatDifference = (value: number | null): string | null =>
+  value === null ? null : `${value > 0 ? '+' : value < 0 ? '−' : ''}${formatNumber(Math.abs(value), 3)}`;
+
+/** Prediction and effect side by side, and how often they pointed the same way. */
+export function formatCalibration(rows: readonly CalibrationRow[]): string {
+  const table = formatTable(
+    [
+      'promotion',
+      'model',
+      'gate',
+      'ended by',
+      'offline score',
+      'predicted',
+      'online metric',
+      'measured',
+      'same direction',
+    ],
+    rows.map((row) => [
+      `${row.experiment_key}/${row.iteration}`,
+      row.model,
+      row.verdict ?? 'none',
+      row.ended_by,
+      row.offline_score,
+      formatDifference(row.offline_difference),
+      row.online_metric,
+      formatDifference(row.online_difference),
+      row.same_direction === null ? 'unknown' : row.same_direction ? 'yes' : 'no',
+    ]),
+  );
+  const known = rows.filter(({ same_direction }) => same_direction !== null);
+  const right = known.filter(({ same_direction }) => same_direction === true).length;
+  return `${table}\n\n${right} of ${known.length} predictions that can be compared pointed the same way`;
 }

@@ -23,6 +23,9 @@ import { opsEnvironment } from '#tests/support/ops-command.ts';
 import { fillUnitTables, storeAssignments, storeEvents } from '#tests/support/results-data.ts';
 import { stopExperiment } from '#workers/guardrail-monitor/act.ts';
 import { findViolation } from '#workers/guardrail-monitor/find-violation.ts';
+import { recordAll } from '#workers/guardrail-monitor/record-results.ts';
+import type { DoctorCluster } from '../cluster/doctor.ts';
+import { checkModels } from '../cluster/doctor-store-checks.ts';
 
 const author = { actor: 'tester', reason: 'a test' };
 const modelName = `promoted-${randomBytes(4).toString('hex')}`;
@@ -104,7 +107,7 @@ const start = async (policyName: string, version: number, change: Partial<StartR
       model: { name: modelName, version },
       policyName,
       plan: planOf(quick),
-      metrics: { primary: 'acceptance_rate', guardrails: [{ metric: 'latency' }] },
+      metrics: { primary: 'acceptance_rate', secondary: ['plan_alignment'], guardrails: [{ metric: 'latency' }] },
       analysis: { guardrail_units: 20 },
       ...change,
     },
@@ -138,7 +141,11 @@ async function addUnits({ experiment, control, candidate }: Promotion, factor = 
       variantId,
       type: 'plan_generated',
       atMs: atMs + 1,
-      metrics: { latency_ms: (900 + (index % 7)) * (index % 2 === 1 ? factor : 1), accepted: index % 3 === 0 ? 0 : 1 },
+      metrics: {
+        latency_ms: (900 + (index % 7)) * (index % 2 === 1 ? factor : 1),
+        accepted: index % 3 === 0 ? 0 : 1,
+        plan_alignment_score: index % 2 === 1 ? 0.8 : 0.7,
+      },
     })),
     'household',
   );
@@ -289,10 +296,24 @@ test('a ramp waits for units, time, guardrails and approval, and ends in product
     replay: { verdict: 'pass', scores: { plan_alignment_score: { difference: 0.1 } } },
     effects: [
       { metric: 'acceptance_rate', control: expect.any(Number), estimate: expect.any(Number) },
+      { metric: 'plan_alignment' },
       { metric: 'latency' },
     ],
   });
 
+  // Prediction and effect side by side; this replay says nothing of edits.
+  await recordAll(database.poolAs('guardrail_monitor'), new Map(), (error) => {
+    throw error;
+  });
+  const calibration = await ops('promote', 'calibration');
+  expect(calibration).toMatch(
+    /ramped-promotion\/1 .* pass +finish +plan_alignment_score +\+0\.1 +plan_alignment +\+0\.1 +yes/,
+  );
+  const online = await database.poolAs('analyst').query(
+    `SELECT DISTINCT promotion_ended_by, estimate_at_end IS NOT NULL AS has_estimate FROM exp.v_offline_vs_online
+     WHERE experiment_key = 'ramped-promotion' AND metric_name = 'acceptance_rate'`,
+  );
+  expect(online.rows).toEqual([{ promotion_ended_by: 'finish', has_estimate: true }]);
   const reigns = await readReigns(pool, 'ramped');
   expect(reigns.map(({ model, to }) => [model, to === null])).toEqual([
     [`${modelName}/1`, false],
@@ -353,6 +374,23 @@ test('a finished promotion is taken back: control is delivered to all and in pro
   expect([promotion.candidateVersion.status, promotion.controlVersion.status]).toEqual(['retired', 'production']);
   expect(await actionsOf('taken-promotion')).toEqual(['start', 'retire', 'finish', 'roll-back', 'reinstate']);
   expect(await deps.stages!.findAlias(modelName, productionAlias)).toBe(1);
+});
+
+test('doctor names a policy version whose model is gone and an alias that says something else, with what to do', async () => {
+  const client = createMlflowClient({ url: mlflow.url });
+  const findings = () => checkModels.run({ pool, models: deps.models, mlflow: client } as DoctorCluster);
+  expect(await findings()).toMatchObject([{ state: 'ok' }]);
+  await deps.stages!.setAlias(modelName, productionAlias, 4);
+  const body = { name: modelName, version: '5' };
+  await client.request({ method: 'DELETE', path: 'model-versions/delete', body });
+  expect(await findings()).toMatchObject([
+    {
+      state: 'problem',
+      detail: expect.stringMatching(/^guarded@2 names model .* version 5, which MLflow cannot give: it was deleted/),
+      advice: expect.stringContaining('promote another model version of guarded'),
+    },
+    { state: 'problem', detail: expect.stringContaining('names version 4, and Postgres has version 1 in production') },
+  ]);
 });
 
 test('nobody can change the ledger', async () => {
