@@ -12,37 +12,40 @@ import { formatSeconds, formatTable } from '../command-line/output.ts';
 const nameOf = ({ experiment, candidateVersion }: Promotion): string =>
   `${experiment.experimentKey} iteration ${experiment.iteration}, ${describeVersion(candidateVersion)}`;
 
-/** What has become of the promotion in one word and why; `isPreview` while nothing was done. */
-export function describeDecision(
+/** What has become of a promotion in one word, and why, one reason a line; `isPreview` while nothing was done. */
+function describeDecision(
   { promotion, decision }: Look,
   { isPreview }: { isPreview: boolean },
-): [string, string] {
+): { word: string; reasons: readonly string[] } {
   const { experiment, share, isRunning } = promotion;
+  const key = experiment.experimentKey;
   const at = `at ${formatBasisPoints(share)} of traffic`;
   switch (decision.action) {
-    case 'step':
+    case 'step': {
+      const next = `${formatBasisPoints(decision.share)} of traffic`;
       return isPreview
-        ? ['due', `the step to ${formatBasisPoints(decision.share)} of traffic, at the next check`]
-        : ['stepped', `to ${formatBasisPoints(decision.share)} of traffic`];
+        ? { word: 'due', reasons: [`the step to ${next}, at the next check`] }
+        : { word: `stepped to ${next}`, reasons: [] };
+    }
     case 'wait':
-      return ['waits', `${at}: ${decision.reasons.join('; ')}`];
+      return { word: `waits ${at}`, reasons: decision.reasons };
     case 'hold':
-      return [
-        'holds',
-        `${at}: ${decision.reasons.join('; ')} (\`ops promote approve ${experiment.experimentKey} --reason …\`)`,
-      ];
+      return {
+        word: `holds ${at}`,
+        reasons: [...decision.reasons, `to approve: \`ops promote approve ${key} --reason …\``],
+      };
     case 'rolled-back':
-      return ['rolled back', decision.reasons.join('; ')];
+      return { word: 'rolled back', reasons: decision.reasons };
     case 'done':
       return isRunning
-        ? ['ready', `${decision.reasons.join('; ')}: \`ops promote finish ${experiment.experimentKey} --reason …\``]
-        : ['finished', decision.reasons.join('; ')];
+        ? { word: `ready ${at}`, reasons: [...decision.reasons, `to finish: \`ops promote finish ${key} --reason …\``] }
+        : { word: 'finished', reasons: decision.reasons };
   }
 }
 
 export function describeLook(look: Look): string {
-  const [word, why] = describeDecision(look, { isPreview: false });
-  return `${nameOf(look.promotion)}: ${word} ${why}`;
+  const { word, reasons } = describeDecision(look, { isPreview: false });
+  return [`${nameOf(look.promotion)}: ${word}`, ...reasons.map((reason) => `  ${reason}`)].join('\n');
 }
 
 /** All promotions in one table, the latest first. */
@@ -51,9 +54,17 @@ export function formatStatus(looks: readonly Look[]): string {
     ['promotion', 'iteration', 'candidate', 'traffic', 'state', 'why'],
     looks.map((look) => {
       const { experiment, candidateVersion } = look.promotion;
-      const [word, why] = describeDecision(look, { isPreview: true });
+      const { word, reasons } = describeDecision(look, { isPreview: true });
+      const more = reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : '';
       const share = toPromotionDocument(look.promotion).candidate_share;
-      return [experiment.experimentKey, experiment.iteration, describeVersion(candidateVersion), share, word, why];
+      return [
+        experiment.experimentKey,
+        experiment.iteration,
+        describeVersion(candidateVersion),
+        share,
+        word,
+        `${reasons[0] ?? ''}${more}`,
+      ];
     }),
   );
 }
@@ -62,11 +73,12 @@ export function formatStatus(looks: readonly Look[]): string {
 export function formatPromotion(look: Look, ledger: readonly LedgerRow[]): string {
   const document = toLookDocument(look);
   const { controlVersion, candidateVersion } = look.promotion;
-  const [word, why] = describeDecision(look, { isPreview: true });
+  const { word, reasons } = describeDecision(look, { isPreview: true });
   const hold =
     document.hold_above === null ? 'never' : `above ${document.hold_above}${document.approved ? ', approved' : ''}`;
   const rows: [string, string][] = [
-    ['state', `${word}: ${why}`],
+    ['state', word],
+    ...reasons.map((reason): [string, string] => ['', reason]),
     ['candidate', describeVersion(candidateVersion)],
     ['control', describeVersion(controlVersion)],
     ['traffic of the candidate', `${document.candidate_share} (steps ${document.steps.join(', ')})`],

@@ -155,7 +155,7 @@ async function addUnits({ experiment, control, candidate }: Promotion, factor = 
 test('no model version starts without a passed gate of exactly that version, and a failed one not even by force', async () => {
   await createPolicy('gated');
   await expect(start('gated', 2)).rejects.toThrow(
-    `${modelName}/2 has not passed the gate: no replay has judged it. run one with \`ops offline-replay run --model ${modelName}/2`,
+    `${modelName}/2 has not passed the gate: no replay has judged it. Run one with \`ops offline-replay run --model ${modelName}/2`,
   );
   await judge(2, 'pass');
   await judge(2, 'fail');
@@ -232,7 +232,7 @@ test('a ramp waits for units, time, guardrails and approval, and ends in product
   await watch();
   expect((await look(key)).decision).toMatchObject({ action: 'hold' });
   expect(await ops('promote', 'status', key)).toMatch(
-    /state +holds: at 0\.1 of traffic.*ops promote approve ramped-promotion/,
+    /state +holds at 0\.1 of traffic[\s\S]*ops promote approve ramped-promotion/,
   );
   await expect(finishPromotion(deps, key, { author })).rejects.toThrow(
     'is not at the end of its ramp: the next step is 0.25',
@@ -348,7 +348,7 @@ test('a broken guardrail ends a promotion with its row in the same transaction, 
   );
   expect(stored.rows).toEqual([{ count: 60 }]);
   expect(await ops('promote', 'check', key)).toMatch(
-    /rolled back by guardrail-monitor at .*latency of candidate is \+100 %/,
+    /: rolled back\n +by guardrail-monitor at .*latency of candidate is \+100 %/,
   );
   await expect(finishPromotion(deps, key, { author, force: 'all the same' })).rejects.toThrow('it was rolled back');
   await expect(approvePromotion(deps, key, author)).rejects.toThrow('it was rolled back');

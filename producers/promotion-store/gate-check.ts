@@ -29,7 +29,7 @@ export async function listReplays(connection: Connection, model: ModelVersionNam
 }
 
 const howToReplay = (model: ModelVersionName): string =>
-  `run one with \`ops offline-replay run --model ${nameOf(model)} --dataset DATASET_VERSION\``;
+  `Run one with \`ops offline-replay run --model ${nameOf(model)} --dataset DATASET_VERSION\``;
 
 /**
  * The evidence with which a model version may get traffic: null when it was forced without any. A gate that failed cannot be forced.

@@ -91,9 +91,14 @@ export async function startPromotion(
       action: 'start',
       policyVersionId: candidate.policyVersionId,
       experiment,
-      from: { candidate_share: 0, production: formatPolicyVersion(production) },
-      to: { candidate_share: request.plan.steps[0]! / FULL_SHARE, production: formatPolicyVersion(production) },
-      evidence: { replay, ...(force === undefined ? {} : { forced: force }), ramp: toRampDocument(request.plan) },
+      from: { candidate_share: 0 },
+      to: { candidate_share: request.plan.steps[0]! / FULL_SHARE },
+      evidence: {
+        replay,
+        control: formatPolicyVersion(production),
+        ...(force === undefined ? {} : { forced: force }),
+        ramp: toRampDocument(request.plan),
+      },
       author,
     });
   });

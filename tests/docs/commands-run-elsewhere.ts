@@ -18,6 +18,10 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
     test: 'ops/offline-replay/offline-replay.integration.test.ts',
   },
   { command: /^(npm run -s ops --|ops) lineage\b/, test: 'ops/lineage/lineage.integration.test.ts' },
+  {
+    command: /^(npm run -s ops --|ops) (promote|model history)\b/,
+    test: 'ops/promotion/promotion.integration.test.ts',
+  },
   { command: /^node workers\/offline-replay\//, test: 'ops/offline-replay/offline-replay.integration.test.ts' },
   { command: /^node workers\/dataset-build\//, test: 'workers/dataset-build/build-dataset.integration.test.ts' },
   { command: /^python3 (-m unittest|run_vectors\.py)/, test: 'clients/python/trialstream-client.test.ts' },
