@@ -64,7 +64,7 @@ beforeEach(async () => {
   const versions = [];
   for (const version of [1, 2]) {
     const body = { name: modelName, source: `s3://test-models/${count}-${version}` };
-    const answer = await client.request({ method: 'POST', path: 'model-versions/create', body });
+    const answer = await client.request({ method: 'POST', path: 'model-versions/create', body, isRepeatable: true });
     if (!answer.ok) throw new Error(answer.refusal.message);
     const { model_version: created } = answer.value as { model_version: { version: string } };
     versions.push({

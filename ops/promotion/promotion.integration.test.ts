@@ -59,7 +59,7 @@ beforeAll(async () => {
   await client.request({ method: 'POST', path: 'registered-models/create', body: { name: modelName } });
   for (const version of [1, 2, 3, 4, 5, 6]) {
     const body = { name: modelName, source: `s3://test-models/${version}` };
-    await client.request({ method: 'POST', path: 'model-versions/create', body });
+    await client.request({ method: 'POST', path: 'model-versions/create', body, isRepeatable: true });
   }
   await database.pool.query(
     "INSERT INTO exp.dataset_versions (dataset_version, model_name, label_cutoff, build_date, object_key, manifest, row_count) VALUES ('d', 'planner', now(), now(), 'k', '{}', 1)",
@@ -382,7 +382,7 @@ test('doctor names a policy version whose model is gone and an alias that says s
   expect(await findings()).toMatchObject([{ state: 'ok' }]);
   await deps.stages!.setAlias(modelName, productionAlias, 4);
   const body = { name: modelName, version: '5' };
-  await client.request({ method: 'DELETE', path: 'model-versions/delete', body });
+  await client.request({ method: 'DELETE', path: 'model-versions/delete', body, isRepeatable: true });
   expect(await findings()).toMatchObject([
     {
       state: 'problem',
