@@ -1,4 +1,7 @@
-// What both services say in their OpenAPI about a status that a route does not describe itself.
+// The OpenAPI document of a service and its page, and what it says about a status that a route does not describe itself.
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
 
 const meanings: Readonly<Record<string, string>> = {
   200: 'The answer',
@@ -24,8 +27,8 @@ const nothingSaid = 'Default Response';
 type Responses = { readonly responses?: Record<string, { description?: string }> };
 type OpenApiDocument = { readonly paths?: Record<string, Record<string, unknown> | undefined> };
 
-/** The document with a meaning for every status. For the option `transformObject` of Fastify's OpenAPI plugin. */
-export function describeResponses<Document extends OpenApiDocument>(document: Document): Document {
+/** The document with a meaning for every status. */
+function describeResponses<Document extends OpenApiDocument>(document: Document): Document {
   for (const operations of Object.values(document.paths ?? {})) {
     for (const operation of Object.values(operations ?? {}) as Responses[]) {
       for (const [status, response] of Object.entries(operation.responses ?? {})) {
@@ -35,4 +38,17 @@ export function describeResponses<Document extends OpenApiDocument>(document: Do
     }
   }
   return document;
+}
+
+/** Documents the routes that are added after it; the page is at /docs. */
+export async function documentApi(app: FastifyInstance, about: { title: string; description: string }): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { ...about, version: '1' },
+      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
+    },
+    transformObject: (document) => ('openapiObject' in document ? describeResponses(document.openapiObject) : {}),
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
 }

@@ -1,10 +1,9 @@
 // The service as an HTTP application that does not listen yet: routes, validation, errors, documentation, metrics.
-import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { ApiKeyStore } from '#api/authentication.ts';
 import { allowOrigins } from '#api/cross-origin.ts';
-import { describeResponses } from '#api/openapi.ts';
+import { documentApi } from '#api/openapi.ts';
+import { operationsRoutes, type Readiness } from '#api/operations-routes.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { limitDepth, limitRate } from '#api/request-limits.ts';
 import { traceRequests } from '#api/trace-requests.ts';
@@ -22,7 +21,6 @@ import { definitionRoutes } from './routes-definitions-stream.ts';
 import { type ExperimentRoutesDeps, experimentRoutes } from './routes-experiments.ts';
 import { type ExplainRoutesDeps, explainRoutes } from './routes-explain.ts';
 import { type OfrepRoutesDeps, ofrepRoutes } from './routes-ofrep.ts';
-import { operationsRoutes, type Readiness } from './routes-operations.ts';
 import { type PromotionRoutesDeps, promotionRoutes } from './routes-promotions.ts';
 import { type ResultsRoutesDeps, resultsRoutes } from './routes-results.ts';
 import { type UnitRoutesDeps, unitRoutes } from './routes-units.ts';
@@ -74,15 +72,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   handleErrors(app, deps.log);
   stopPromptly(app);
   traceRequests(app, deps.tracing);
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Assignment service', version: '1', description: 'Which variant does a unit get?' },
-      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
-    },
-    transformObject: (document) => ('openapiObject' in document ? describeResponses(document.openapiObject) : {}),
-  });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await documentApi(app, { title: 'Assignment service', description: 'Which variant does a unit get?' });
 
   const duration = deps.metrics.histogram(
     'http_request_duration_seconds',

@@ -1,6 +1,4 @@
 // The service as an HTTP application that does not listen yet: admission, bodies, results, errors, documentation, metrics.
-import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import { Type } from '@sinclair/typebox';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type ApiKeyStore, getCaller, requireScope } from '#api/authentication.ts';
@@ -16,7 +14,8 @@ import {
   type RequestEvents,
   refuseUnknownEncoding,
 } from '#api/ingestion-service/request-body.ts';
-import { describeResponses } from '#api/openapi.ts';
+import { documentApi } from '#api/openapi.ts';
+import { operationsRoutes } from '#api/operations-routes.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { limitRate } from '#api/request-limits.ts';
 import { traceRequests } from '#api/trace-requests.ts';
@@ -150,15 +149,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   stopPromptly(app);
   const traces = traceRequests(app, deps.tracing);
   addEventParsers(app, { limits: deps.limits, reserve: deps.admission.reserve });
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Ingestion service', version: '1', description: 'What happened to which unit?' },
-      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
-    },
-    transformObject: (document) => ('openapiObject' in document ? describeResponses(document.openapiObject) : {}),
-  });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await documentApi(app, { title: 'Ingestion service', description: 'What happened to which unit?' });
 
   const answers = metrics.counter('ingest_answers_total', 'Answers by status', ['status']);
   // There from the start: the first increase of a series that was not there before is invisible to Prometheus.
@@ -169,17 +160,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await allowOrigins(app, deps.corsOrigins, ['content-encoding', 'idempotency-key', 'traceparent']);
   const seconds = metrics.histogram('ingest_request_duration_seconds', 'From the request to the end of its answer');
 
-  app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'alive' }));
-  app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
-    const { ready, detail } = deps.readiness();
-    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', ...detail });
-  });
-  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
-    deps.measure();
-    const { contentType, text } = await metrics.expose();
-    return reply.header('content-type', contentType).send(text);
-  });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  await app.register(operationsRoutes, { metrics, measure: deps.measure, readiness: deps.readiness });
 
   app.post(
     '/v1/events',

@@ -1,10 +1,9 @@
 // The service as an HTTP application that does not listen yet: the route, validation, errors, documentation, metrics.
-import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { type ApiKeyStore, requireScope } from '#api/authentication.ts';
 import { allowOrigins } from '#api/cross-origin.ts';
-import { describeResponses } from '#api/openapi.ts';
+import { documentApi } from '#api/openapi.ts';
+import { operationsRoutes } from '#api/operations-routes.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { errorSchema, handleErrors } from '#api/request-error.ts';
 import { limitDepth, limitRate } from '#api/request-limits.ts';
@@ -47,15 +46,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   handleErrors(app, deps.log);
   stopPromptly(app);
   traceRequests(app, deps.tracing);
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Planner service', version: '1', description: 'What does a household cook?' },
-      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
-    },
-    transformObject: (document) => ('openapiObject' in document ? describeResponses(document.openapiObject) : {}),
-  });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
+  await documentApi(app, { title: 'Planner service', description: 'What does a household cook?' });
 
   const answers = metrics.counter('planner_answers_total', 'Answers by status', ['status']);
   for (const status of ['200', '429', '500', '503']) answers.inc({ status }, 0);
@@ -67,17 +58,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   limitDepth(app);
   await allowOrigins(app, deps.corsOrigins, ['traceparent']);
 
-  app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'alive' }));
-  app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
-    const { ready, detail } = deps.readiness();
-    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', ...detail });
-  });
-  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
-    deps.measure();
-    const { contentType, text } = await metrics.expose();
-    return reply.header('content-type', contentType).send(text);
-  });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  await app.register(operationsRoutes, { metrics, measure: deps.measure, readiness: deps.readiness });
 
   app.post<{ Body: PlanBody }>(
     '/v1/plans',

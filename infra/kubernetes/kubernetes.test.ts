@@ -162,11 +162,7 @@ describe('every program', () => {
 });
 
 describe('every process', () => {
-  const served = [
-    'platform/process/operations-server.ts',
-    'api/assignment-service/routes-operations.ts',
-    'api/ingestion-service/app.ts',
-  ];
+  const served = ['platform/process/operations-server.ts', 'api/operations-routes.ts'];
 
   it.each(processSpecs)('$name is asked at its own port, for paths that it serves', ({ name, defaultPort }) => {
     const { ports, startupProbe, livenessProbe, readinessProbe } = podOf('Deployment', name).containers[0]!;
