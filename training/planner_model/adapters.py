@@ -1,18 +1,23 @@
-"""LoRA adapters on a base model, and what is trained when the base is quantized."""
+"""LoRA adapters on a base model."""
 
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, PeftModel, get_peft_model
 
 TARGET_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def add_adapter(base: Any, *, rank: int, dropout: float, four_bit: bool) -> Any:
-    """A model whose only trainable weights are a LoRA adapter of this rank."""
-    prepared = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False) if four_bit else base
+def add_adapter(base: Any, *, rank: int, dropout: float, recompute: bool) -> Any:
+    """A model whose only trainable weights are a LoRA adapter of this rank, in 32 bits whatever the base is held in.
+
+    `recompute`: the backward pass computes every layer again instead of keeping what is inside: about a third slower,
+    and the only way in which billions of parameters fit beside some thousand tokens. The result is the same.
+    """
+    if recompute:
+        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return get_peft_model(
-        prepared,
+        base,
         LoraConfig(
             r=rank, lora_alpha=2 * rank, lora_dropout=dropout, target_modules=TARGET_MODULES, task_type="CAUSAL_LM"
         ),

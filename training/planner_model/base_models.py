@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from planner_model.errors import TrainingError
+from planner_model.memory import explaining_too_little_memory
 
 TINY = "tiny"
 SHORT_NAMES = {
@@ -20,7 +21,8 @@ SHORT_NAMES = {
     "qwen2.5-1.5b": "Qwen/Qwen2.5-1.5B",
     "qwen2.5-0.5b": "Qwen/Qwen2.5-0.5B",
 }
-BYTES_PER_PARAMETER = {"4bit": 0.6, "bfloat16": 2.0, "float32": 4.0}
+# Four bits, and one 32-bit scale for every 64 of them.
+BYTES_PER_QUANTIZED_PARAMETER = 0.5 + 4 / 64
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Device:
 
     device: torch.device
     dtype: torch.dtype
+
+    @property
+    def title(self) -> str:
+        """Name of the card, or `cpu`, and the number format."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return f"{name} {str(self.dtype).removeprefix('torch.')}"
 
 
 def choose_device() -> Device:
@@ -64,33 +72,46 @@ def load_base_model(source: str, device: Device, *, four_bit: bool) -> Any:
         if four_bit
         else None
     )
+    # Straight to where it runs: the memory beside a GPU need not hold it.
+    placement = {"device_map": {"": device.device}} if device.device.type == "cuda" else {}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=device.dtype, quantization_config=quantization, attn_implementation="sdpa"
-        )
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise TrainingError(f"there is too little memory for {source}: --qlora needs a quarter of it") from error
+        with explaining_too_little_memory(f"there is too little memory for {source}{_advice(four_bit=four_bit)}"):
+            return AutoModelForCausalLM.from_pretrained(
+                source, dtype=device.dtype, quantization_config=quantization, attn_implementation="sdpa", **placement
+            )
+    except TrainingError:
+        raise
     except Exception as error:
         raise _explain(source, error) from error
-    return model if four_bit else model.to(device.device)
 
 
-def _parameter_count(config: Any) -> int:
+def _advice(*, four_bit: bool) -> str:
+    return "" if four_bit else "; --qlora needs a quarter of it"
+
+
+def _weight_bytes(config: Any, dtype: torch.dtype, *, four_bit: bool) -> float:
+    """Bytes of the weights. In four bits are the matrices of the layers; words in and out stay as they are."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-    return sum(parameter.numel() for parameter in model.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    words_out = model.get_output_embeddings()
+    quantized = sum(
+        module.weight.numel()
+        for module in model.modules()
+        if four_bit and isinstance(module, torch.nn.Linear) and module is not words_out
+    )
+    return float(quantized * BYTES_PER_QUANTIZED_PARAMETER + (parameters - quantized) * dtype.itemsize)
 
 
 def _check_memory(source: str, config: Any, device: Device, *, four_bit: bool) -> None:
-    kind = "4bit" if four_bit else str(device.dtype).removeprefix("torch.")
-    needed = _parameter_count(config) * BYTES_PER_PARAMETER[kind]
+    needed = _weight_bytes(config, device.dtype, four_bit=four_bit)
     on_gpu = device.device.type == "cuda"
     free = float(torch.cuda.mem_get_info()[0] if on_gpu else psutil.virtual_memory().available)
     if needed > free:
         gib = 1024**3
-        advice = "" if four_bit else "; --qlora needs a quarter of it"
         raise TrainingError(
-            f"the weights of {source} need {needed / gib:.1f} GiB of memory and {free / gib:.1f} GiB are free{advice}"
+            f"the weights of {source} need {needed / gib:.1f} GiB of memory and {free / gib:.1f} GiB are free"
+            f"{_advice(four_bit=four_bit)}"
         )
 
 

@@ -29,7 +29,8 @@ def score_plans(model: Any, plans: Sequence[PackedPlan], reader: TokenReader) ->
     counts = torch.tensor([len(slot_ends) for _, slot_ends in ends], device=model.device)
     states = hidden.last_hidden_state[rows[:, None], columns]
     head = model.get_output_embeddings().weight
-    scores = (states @ (head[reader.yes_id] - head[reader.no_id]).to(states.dtype)).float()
+    # In 32 bits: yes and no are near each other, and in 16 bits many candidates would get the same score.
+    scores = states.float() @ (head[reader.yes_id].float() - head[reader.no_id].float())
     missing = torch.arange(widest, device=model.device)[None, :] >= counts[:, None]
     masked: torch.Tensor = scores.masked_fill(missing, NO_CANDIDATE)
     return masked

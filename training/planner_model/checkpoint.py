@@ -24,7 +24,7 @@ def load_checkpoint(folder: Path, identity: dict[str, Any]) -> tuple[FitState, d
     if not path.exists():
         raise TrainingError(f"there is nothing to resume in {folder}: no epoch was finished")
     # Written by this program, but a pickle all the same: never load one from elsewhere.
-    saved = torch.load(path, weights_only=False)
+    saved = torch.load(path, map_location="cpu", weights_only=False)
     different = sorted(name for name, value in identity.items() if saved["identity"].get(name) != value)
     if different:
         raise TrainingError(f"the run in {folder} was started with another {', '.join(different)}: resume it unchanged")

@@ -32,7 +32,9 @@ class TokenReader:
 
 def create_token_reader(tokenizer: Any) -> TokenReader:
     """Finds the tokens of yes and no. Raises TrainingError when the tokenizer cannot tell them apart."""
-    yes, no = (tokenizer.encode(answer, add_special_tokens=False)[0] for answer in ANSWERS)
-    if yes == no:
+    # Read after the end of a candidate, where the model says them: some tokenizers begin every text with a blank.
+    yes, no = (tokenizer.encode(f"{CANDIDATE_END}{answer}", add_special_tokens=False) for answer in ANSWERS)
+    different = [pair for pair in zip(yes, no, strict=False) if pair[0] != pair[1]]
+    if not different:
         raise TrainingError("the tokenizer of the base model does not tell yes from no")
-    return TokenReader(tokenizer, yes, no)
+    return TokenReader(tokenizer, *different[0])

@@ -13,12 +13,13 @@ from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from tqdm import tqdm
 
 from planner_model.adapters import add_adapter, save_adapter
-from planner_model.base_models import TINY, choose_device, load_base_model, load_tokenizer, resolve_name
+from planner_model.base_models import TINY, Device, choose_device, load_base_model, load_tokenizer, resolve_name
 from planner_model.checkpoint import load_checkpoint, save_checkpoint
 from planner_model.dataset import Dataset, open_dataset
 from planner_model.errors import TrainingError
 from planner_model.examples import MODEL_INPUT_VERSION, Example, shuffle_targets
 from planner_model.fitting import FitOptions, FitState, fit, household_targets, logged_targets
+from planner_model.memory import explaining_too_little_memory
 from planner_model.model_folder import ADAPTER, BASE, TOKENIZER, ModelCard, write_card
 from planner_model.options import TrainingOptions
 from planner_model.tiny_model import create_tiny_model, create_tiny_tokenizer
@@ -27,6 +28,9 @@ from planner_model.tracking import Tracking
 
 PREFIT_LEARNING_RATE = 3e-3
 TASK = "meal-planning"
+TOO_LITTLE_MEMORY = (
+    "there is too little memory to train: use a smaller --batch-size with --gradient-accumulation, or --qlora"
+)
 
 
 def train(options: TrainingOptions) -> None:
@@ -46,14 +50,19 @@ def train(options: TrainingOptions) -> None:
     files = options.output / "model"
     files.mkdir(parents=True, exist_ok=True)
     tags = _tags(options, dataset)
-    run_id = tracking.start_run(f"{options.model}-{dataset.version[:8]}", tags, _parameters(options, dataset), dataset)
+    device = choose_device()
+    parameters = {**_parameters(options, dataset), "device": device.title}
+    run_id = tracking.start_run(f"{options.model}-{dataset.version[:8]}", tags, parameters, dataset)
     status = "FAILED"
     try:
-        model, reader = _prepare_model(options, files, training, validation, tracking, run_id)
-        state = _fine_tune(model, reader, (training, validation), options, dataset, files, tracking, run_id)
+        with explaining_too_little_memory(TOO_LITTLE_MEMORY):
+            model, reader = _prepare_model(options, device, files, training, validation, tracking, run_id)
+            state = _fine_tune(model, reader, (training, validation), options, dataset, files, tracking, run_id)
         write_card(files, _card(options, dataset))
         best = state.results[state.best_epoch]
         metrics = {"validation_loss": best.validation_loss, "offline_score": best.offline_score}
+        if device.device.type == "cuda":
+            metrics["peak_gpu_memory_gib"] = torch.cuda.max_memory_allocated(device.device) / 1024**3
         tracking.finish_run(run_id, files, metrics)
         status = "FINISHED"
         version = tracking.register(options.model_name, run_id, tags)
@@ -82,13 +91,13 @@ def _read_examples(dataset: Dataset, options: TrainingOptions) -> tuple[list[Exa
 
 def _prepare_model(
     options: TrainingOptions,
+    device: Device,
     files: Path,
     training: list[Example],
     validation: list[Example],
     tracking: Tracking,
     run_id: str,
 ) -> tuple[Any, TokenReader]:
-    device = choose_device()
     source = resolve_name(options.model)
     if options.model == TINY:
         source = str(files / BASE)
@@ -98,7 +107,9 @@ def _prepare_model(
     tokenizer.save_pretrained(str(files / TOKENIZER))
     base = load_base_model(source, device, four_bit=options.qlora)
     torch.manual_seed(options.seed)
-    model = add_adapter(base, rank=options.lora_rank, dropout=options.lora_dropout, four_bit=options.qlora)
+    # Tiny fits anywhere.
+    recompute = options.model != TINY
+    model = add_adapter(base, rank=options.lora_rank, dropout=options.lora_dropout, recompute=recompute)
     return model, create_token_reader(tokenizer)
 
 
@@ -175,22 +186,17 @@ def _fine_tune(
             file=sys.stderr,
         )
 
-    try:
-        with _progress("fine-tune") as bar:
-            return fit(
-                model,
-                reader,
-                splits,
-                fit_options,
-                household_targets,
-                state=state,
-                on_step=bar.update_to,
-                on_epoch=finished_epoch,
-            )
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise TrainingError(
-            "there is too little memory to train: use a smaller --batch-size with --gradient-accumulation, or --qlora"
-        ) from error
+    with _progress("fine-tune") as bar:
+        return fit(
+            model,
+            reader,
+            splits,
+            fit_options,
+            household_targets,
+            state=state,
+            on_step=bar.update_to,
+            on_epoch=finished_epoch,
+        )
 
 
 class _Bar:

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from planner_model.adapters import add_adapter
+from planner_model.base_models import choose_device
+from planner_model.candidate_scores import score_plans
 from planner_model.examples import to_example
 from planner_model.fitting import FitOptions, FitState, fit, household_targets, listwise_loss, logged_targets, schedule
+from planner_model.packing import pack_examples
 from planner_model.tiny_model import create_tiny_model, create_tiny_tokenizer
 from planner_model.tokens import create_token_reader
 from tests.samples import sample_row
@@ -16,6 +19,12 @@ from tests.samples import sample_row
 TRAINING = [to_example(sample_row(number)) for number in range(48)]
 VALIDATION = [to_example(sample_row(number)) for number in range(48, 64)]
 READER = create_token_reader(create_tiny_tokenizer(TRAINING))
+
+
+def tiny() -> torch.nn.Module:
+    """On the GPU where there is one."""
+    model: torch.nn.Module = create_tiny_model(len(READER.tokenizer), 1).to(choose_device().device)
+    return model
 
 
 def options_with(**change: float) -> FitOptions:
@@ -35,16 +44,16 @@ def test_the_loss_counts_edited_slots_by_their_weight() -> None:
 
 
 def test_learns_what_households_take_and_not_what_breaks_a_rule() -> None:
-    model = create_tiny_model(len(READER.tokenizer), 1)
+    model = tiny()
     state = fit(model, READER, (TRAINING, VALIDATION), options_with(epochs=12), household_targets)
     assert state.results[-1].offline_score > 0.9
     assert state.results[-1].validation_loss < state.results[0].validation_loss
 
 
-def adapted() -> torch.nn.Module:
-    base = create_tiny_model(len(READER.tokenizer), 1)
+def adapted(*, recompute: bool = False, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    base = tiny().to(dtype)
     torch.manual_seed(5)
-    model: torch.nn.Module = add_adapter(base, rank=4, dropout=0.1, four_bit=False)
+    model: torch.nn.Module = add_adapter(base, rank=4, dropout=0.1, recompute=recompute)
     return model
 
 
@@ -84,7 +93,7 @@ def test_two_small_batches_together_make_one_step() -> None:
 
 
 def test_stops_when_the_validation_loss_no_longer_falls() -> None:
-    model = create_tiny_model(len(READER.tokenizer), 1)
+    model = tiny()
     options = options_with(epochs=50, learning_rate=0.0, patience=2)
     state = fit(model, READER, (TRAINING, VALIDATION), options, household_targets)
     assert state.epoch < 50
@@ -95,3 +104,23 @@ def test_the_learning_rate_rises_and_falls() -> None:
     rates = [schedule(step, 100, 20) for step in range(100)]
     assert rates[0] < rates[10] < rates[19]
     assert rates[-1] == pytest.approx(0.02, abs=0.01)
+
+
+def test_layers_that_are_computed_again_give_the_same_model() -> None:
+    kept, computed_again = adapted(), adapted(recompute=True)
+    for model in (kept, computed_again):
+        fit(model, READER, (TRAINING, VALIDATION), options_with(epochs=1), household_targets)
+    for name, value in weights_of(kept).items():
+        assert torch.allclose(value, weights_of(computed_again)[name], atol=1e-6), name
+
+
+def test_a_base_in_16_bits_learns_in_32() -> None:
+    model = adapted(dtype=torch.bfloat16)
+    assert {value.dtype for value in weights_of(model).values()} == {torch.float32}
+    state = fit(model, READER, (TRAINING, VALIDATION), options_with(epochs=3), household_targets)
+    assert state.results[-1].validation_loss < state.results[0].validation_loss
+    with torch.no_grad():
+        scores = score_plans(model.eval(), pack_examples(VALIDATION, READER), READER)
+    # 16 bits would leave many candidates with the very same score.
+    assert scores.dtype == torch.float32
+    assert len(set(scores[0].tolist())) == len(scores[0])

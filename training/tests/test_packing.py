@@ -2,6 +2,7 @@
 
 import torch
 
+from planner_model.base_models import choose_device
 from planner_model.candidate_scores import NO_CANDIDATE, score_plans
 from planner_model.examples import Slot, to_example
 from planner_model.packing import pack_plan
@@ -11,7 +12,8 @@ from tests.samples import sample_row
 
 EXAMPLES = [to_example(sample_row(number)) for number in range(3)]
 READER = create_token_reader(create_tiny_tokenizer(EXAMPLES))
-MODEL = create_tiny_model(len(READER.tokenizer), 1).eval()
+DEVICE = choose_device().device
+MODEL = create_tiny_model(len(READER.tokenizer), 1).eval().to(DEVICE)
 
 
 def scores_of(context: str, slots: list[Slot]) -> torch.Tensor:
@@ -24,7 +26,7 @@ def test_the_score_of_a_candidate_is_what_the_model_says_of_it_alone() -> None:
     packed = scores_of(example.context, list(example.slots))
     for slot, row in zip(example.slots, packed, strict=True):
         for candidate, score in zip(slot.candidates, row, strict=True):
-            ids = torch.tensor([READER.context(example.context) + READER.candidate(candidate.text)])
+            ids = torch.tensor([READER.context(example.context) + READER.candidate(candidate.text)], device=DEVICE)
             with torch.no_grad():
                 logits = MODEL(input_ids=ids).logits[0, -1]
             assert torch.isclose(score, logits[READER.yes_id] - logits[READER.no_id], atol=1e-5)
