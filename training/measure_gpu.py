@@ -9,10 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from planner_model.quiet import silence
-
-silence()
-
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 
@@ -26,6 +22,7 @@ from planner_model.fitting import FitOptions, FitState, fit, household_targets
 from planner_model.memory import explaining_too_little_memory
 from planner_model.packing import pack_examples, pack_plan
 from planner_model.plan_decoding import decode_plan
+from planner_model.quiet import silence
 from planner_model.tokens import TokenReader, create_token_reader
 
 SHAPES: dict[str, Any] = {
@@ -92,7 +89,7 @@ class Clock:
 
 def write_random_weights(shape: str, folder: Path) -> None:
     """The folder of a base model of this shape, as a hub would give it."""
-    device = choose_device()
+    device = choose_device(shape)
     torch.manual_seed(1)
     with torch.device(device.device):
         model = AutoModelForCausalLM.from_config(SHAPES[shape], dtype=torch.bfloat16)
@@ -104,7 +101,7 @@ def measure(
 ) -> dict[str, Any]:
     """Loads, trains and plans with the code of a training run; gives what it took."""
     training, validation = splits
-    device = choose_device()
+    device = choose_device(source)
     on_gpu = device.device.type == "cuda"
     started = time.perf_counter()
     base = load_base_model(source, device, four_bit=options.qlora)
@@ -123,9 +120,7 @@ def measure(
         patience=options.epochs,
     )
     with explaining_too_little_memory("there is too little memory to train"):
-        state = fit(
-            model, reader, splits, fit_options, household_targets, on_step=clock.step, on_epoch=clock.epoch
-        )
+        state = fit(model, reader, splits, fit_options, household_targets, on_step=clock.step, on_epoch=clock.epoch)
     peak = torch.cuda.max_memory_allocated() if on_gpu else 0
     # The first epoch warms up.
     steps_per_epoch = len(clock.steps) // options.epochs
@@ -171,6 +166,7 @@ def plan_all(model: Any, examples: list[Example], reader: TokenReader) -> dict[s
 
 def main() -> None:
     """One JSON line for each shape and way."""
+    silence()
     parser = argparse.ArgumentParser(prog="measure_gpu.py", description=__doc__, allow_abbrev=False)
     parser.add_argument("--dataset", required=True, help="folder of a dataset")
     parser.add_argument("--tokenizer", required=True, help="hub id or folder; its ids must fit into the vocabularies")

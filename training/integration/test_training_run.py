@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from planner_model.checkpoint import save_checkpoint
@@ -146,5 +147,17 @@ def test_files_that_mlflow_does_not_take_leave_no_version(
 
     monkeypatch.setattr(Tracking, "finish_run", refuse)
     with pytest.raises(TrainingError):
+        train(options)
+    assert versions_of(options) == []
+
+
+def test_too_little_memory_is_one_sentence_and_leaves_no_version(
+    options: TrainingOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("planner_model.fitting.score_plans", run_out)
+    with pytest.raises(TrainingError, match=r"^there is too little memory to train: use a smaller --batch-size"):
         train(options)
     assert versions_of(options) == []

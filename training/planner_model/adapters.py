@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 TARGET_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -16,17 +17,23 @@ def add_adapter(base: Any, *, rank: int, dropout: float, recompute: bool) -> Any
     """
     if recompute:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return get_peft_model(
-        base,
-        LoraConfig(
-            r=rank, lora_alpha=2 * rank, lora_dropout=dropout, target_modules=TARGET_MODULES, task_type="CAUSAL_LM"
-        ),
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, lora_dropout=dropout, target_modules=TARGET_MODULES, task_type="CAUSAL_LM"
     )
+    return _without_input_casts(get_peft_model(base, config))
 
 
 def load_adapter(base: Any, folder: Path, *, trainable: bool) -> Any:
     """The base model with the adapter of the folder."""
-    return PeftModel.from_pretrained(base, str(folder), is_trainable=trainable)
+    return _without_input_casts(PeftModel.from_pretrained(base, str(folder), is_trainable=trainable))
+
+
+def _without_input_casts(model: Any) -> Any:
+    """Number formats are chosen where scores are made; PEFT's own casts to 32 bits are slow on a GPU."""
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
+    return model
 
 
 def save_adapter(model: Any, folder: Path) -> None:

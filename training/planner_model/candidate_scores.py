@@ -21,7 +21,9 @@ def score_plans(model: Any, plans: Sequence[PackedPlan], reader: TokenReader) ->
     blocked = torch.zeros(batch.mask.shape, dtype=dtype, device=batch.mask.device)
     blocked.masked_fill_(~batch.mask, torch.finfo(dtype).min)
     body = _without_head(model)
-    hidden = body(input_ids=batch.ids, position_ids=batch.positions, attention_mask=blocked, use_cache=False)
+    # Adapters are held in 32 bits, so that small steps are not lost, and computed with in the 16 of the base.
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        hidden = body(input_ids=batch.ids, position_ids=batch.positions, attention_mask=blocked, use_cache=False)
     ends = [(index, slot_ends) for index, plan in enumerate(plans) for slot_ends in plan.ends]
     widest = max((len(slot_ends) for _, slot_ends in ends), default=0)
     rows = torch.tensor([index for index, _ in ends], device=model.device)

@@ -55,7 +55,7 @@ def load_planner_model(folder: Path) -> PlannerModel:
             f"and this release writes version {MODEL_INPUT_VERSION}"
         )
     base_source = str(folder / BASE) if card.base_model == TINY else card.base_model
-    base = load_base_model(base_source, choose_device(), four_bit=card.four_bit)
+    base = load_base_model(base_source, choose_device(card.base_model), four_bit=card.four_bit)
     model = load_adapter(base, folder / ADAPTER, trainable=False)
     model.eval()
     return PlannerModel(card, model, create_token_reader(load_tokenizer(str(folder / TOKENIZER))))

@@ -50,7 +50,7 @@ def train(options: TrainingOptions) -> None:
     files = options.output / "model"
     files.mkdir(parents=True, exist_ok=True)
     tags = _tags(options, dataset)
-    device = choose_device()
+    device = choose_device(options.model)
     parameters = {**_parameters(options, dataset), "device": device.title}
     run_id = tracking.start_run(f"{options.model}-{dataset.version[:8]}", tags, parameters, dataset)
     status = "FAILED"

@@ -58,3 +58,12 @@ def test_too_little_memory_is_told_before_anything_is_loaded(tmp_path: Path, mon
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     with pytest.raises(TrainingError, match=r"need 0\.0 GiB of memory and 0\.0 GiB are free; --qlora needs a quarter"):
         load_base_model(str(tmp_path), CPU, four_bit=False)
+
+
+def test_in_four_bits_only_the_matrices_of_the_layers_become_small() -> None:
+    config = create_tiny_model(1000, 1).config
+    layers, words, norms = 2 * (4 * 64 * 64 + 3 * 64 * 128), 1000 * 64, 5 * 64
+    whole = base_models._weight_bytes(config, torch.bfloat16, four_bit=False)
+    small = base_models._weight_bytes(config, torch.bfloat16, four_bit=True)
+    assert whole == 2 * (layers + words + norms)
+    assert small == 0.5625 * layers + 2 * (words + norms)

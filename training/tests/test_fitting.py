@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from planner_model.adapters import add_adapter
-from planner_model.base_models import choose_device
+from planner_model.base_models import TINY, choose_device
 from planner_model.candidate_scores import score_plans
 from planner_model.examples import to_example
 from planner_model.fitting import FitOptions, FitState, fit, household_targets, listwise_loss, logged_targets, schedule
@@ -23,7 +23,7 @@ READER = create_token_reader(create_tiny_tokenizer(TRAINING))
 
 def tiny() -> torch.nn.Module:
     """On the GPU where there is one."""
-    model: torch.nn.Module = create_tiny_model(len(READER.tokenizer), 1).to(choose_device().device)
+    model: torch.nn.Module = create_tiny_model(len(READER.tokenizer), 1).to(choose_device(TINY).device)
     return model
 
 

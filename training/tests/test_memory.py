@@ -8,7 +8,7 @@ from planner_model.memory import explaining_too_little_memory
 
 
 def test_what_no_machine_can_hold_is_the_sentence() -> None:
-    with pytest.raises(TrainingError, match="^too little$"), explaining_too_little_memory("too little"):
+    with pytest.raises(TrainingError, match=r"^too little$"), explaining_too_little_memory("too little"):
         torch.empty(2**55, dtype=torch.uint8)
 
 
@@ -22,7 +22,7 @@ def test_what_no_machine_can_hold_is_the_sentence() -> None:
     ],
 )
 def test_every_way_to_say_it_is_the_sentence(error: Exception) -> None:
-    with pytest.raises(TrainingError, match="^too little$"), explaining_too_little_memory("too little"):
+    with pytest.raises(TrainingError, match=r"^too little$"), explaining_too_little_memory("too little"):
         raise error
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from planner_model.base_models import choose_device
+from planner_model.base_models import TINY, choose_device
 from planner_model.candidate_scores import NO_CANDIDATE, score_plans
 from planner_model.examples import Slot, to_example
 from planner_model.packing import pack_plan
@@ -12,7 +12,7 @@ from tests.samples import sample_row
 
 EXAMPLES = [to_example(sample_row(number)) for number in range(3)]
 READER = create_token_reader(create_tiny_tokenizer(EXAMPLES))
-DEVICE = choose_device().device
+DEVICE = choose_device(TINY).device
 MODEL = create_tiny_model(len(READER.tokenizer), 1).eval().to(DEVICE)
 
 

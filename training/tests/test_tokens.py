@@ -9,7 +9,6 @@ from transformers import PreTrainedTokenizerFast
 from planner_model.errors import TrainingError
 from planner_model.tokens import create_token_reader
 
-
 BLANK_FIRST = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
 
 
