@@ -13,6 +13,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^(npm run -s ops --|ops) jobs\b/, test: 'workers/job-worker/job-worker.integration.test.ts' },
   { command: /^(npm run pipelines\b|python pipelines\/serve\.py)/, test: 'pipelines/pipelines.integration.test.ts' },
   { command: /^(npm run (-s )?train\b|python train_planner\.py )/, test: 'training/training.integration.test.ts' },
+  { command: /^python measure_gpu\.py /, test: 'training/tests/test_measure_gpu.py' },
   {
     command: /^(npm run -s ops --|ops) (offline-replay|replay run)\b/,
     test: 'ops/offline-replay/offline-replay.integration.test.ts',
