@@ -42,6 +42,12 @@ def upkeep_daily() -> None:
     run_job("upkeep", f"daily-{_scheduled():%Y-%m-%d}", {})
 
 
+@flow(name="promotion-checks", log_prints=True)
+def promotion_checks() -> None:
+    """One look at every promotion under way: takes the step that is due, or waits."""
+    run_job("promotion-check", f"at-{_scheduled():%Y-%m-%dT%H-%M}", {})
+
+
 @flow(name="compaction-hourly", log_prints=True)
 def compaction_hourly() -> None:
     """One file for each hour of the archive that has closed."""
@@ -59,19 +65,35 @@ def dataset_daily() -> None:
     _dataset_of(_scheduled())
 
 
+def _trained_on(day: datetime, model: str) -> tuple[str, str, str]:
+    """The key of the training, the model version and its dataset."""
+    dataset = str(_dataset_of(day)["result"]["datasetVersion"])
+    key = f"daily-{model.replace('/', '-')}-{dataset[:12]}"
+    result = run_job("training", key, {"model": model, "dataset": dataset})["result"]
+    return key, f"{result['model']}/{result['version']}", dataset
+
+
 @flow(name="training-daily", log_prints=True)
 def training_daily(model: str = "tiny") -> None:
     """A model version trained on today's dataset; the same dataset trains nothing new."""
-    dataset = _dataset_of(_scheduled())["result"]["datasetVersion"]
-    run_job("training", f"daily-{model.replace('/', '-')}-{dataset[:12]}", {"model": model, "dataset": dataset})
+    _trained_on(_scheduled(), model)
+
+
+@flow(name="replay-daily", log_prints=True)
+def replay_daily(model: str = "tiny") -> None:
+    """Today's model version judged on the test split of its dataset; a pass makes it a candidate."""
+    key, version, dataset = _trained_on(_scheduled(), model)
+    run_job("offline-replay", key, {"model": version, "dataset": dataset})
 
 
 # In UTC. The dataset comes after the reconciliation of its day, the training after its dataset.
 SCHEDULES: dict[str, tuple[Flow[..., None], str]] = {
+    "promotion-checks": (promotion_checks, "*/5 * * * *"),
     "reconcile-hourly": (reconcile_hourly, "10 * * * *"),
     "compaction-hourly": (compaction_hourly, "25 * * * *"),
     "upkeep-daily": (upkeep_daily, "30 0 * * *"),
     "reconcile-daily": (reconcile_daily, "30 1 * * *"),
     "dataset-daily": (dataset_daily, "30 2 * * *"),
     "training-daily": (training_daily, "30 3 * * *"),
+    "replay-daily": (replay_daily, "30 4 * * *"),
 }

@@ -60,6 +60,7 @@ export const planNode = (plan: PlanRecord, arrows: readonly LineageArrow[] = [])
       plan.generated_at === null
         ? 'its plan_generated event has not arrived'
         : `for ${plan.household_id ?? 'nobody'}, generated ${at(plan.generated_at)}, ${plan.reaction ?? 'not answered'}`,
+    notes: plan.fallback_reason === null ? [] : [`the rules made it in place of the model: ${plan.fallback_reason}`],
     arrows,
   });
 

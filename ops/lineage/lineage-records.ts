@@ -68,7 +68,10 @@ export type PlanRecord = {
   readonly reaction_event_id: string | null;
   readonly reaction: string | null;
   readonly generated_at: Date | null;
+  /** Of the variant; of the planner's own word for a household in no experiment. */
   readonly policy_version_id: string | null;
+  /** Why the rules made it although a model was meant. */
+  readonly fallback_reason: string | null;
   readonly variant_ids: readonly string[];
 };
 
@@ -104,7 +107,8 @@ const replayQuery = `SELECT id, model_name || '/' || model_version AS model, bas
 
 const datasetQuery = `SELECT d.dataset_version, d.object_key, d.mlflow_run_id, d.row_count, d.created_at, d.manifest FROM exp.dataset_versions d`;
 
-const planQuery = `SELECT t.plan_id, t.household_id, t.generated_event_id, t.reaction_event_id, t.reaction, t.generated_at, t.policy_version_id,
+const planQuery = `SELECT t.plan_id, t.household_id, t.generated_event_id, t.reaction_event_id, t.reaction, t.generated_at,
+    coalesce(t.policy_version_id::text, t.policy ->> 'policy_version_id') AS policy_version_id, t.policy ->> 'fallback_reason' AS fallback_reason,
     ${variantIds('t.experiments')} AS variant_ids
   FROM exp.training_rows t`;
 
