@@ -22,5 +22,5 @@ COPY ops ./ops
 COPY migrations ./migrations
 COPY data ./data
 USER node
-EXPOSE 7001 7002
+EXPOSE 7001 7002 7071
 CMD ["node", "ops/main.ts", "--help"]

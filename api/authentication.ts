@@ -1,4 +1,4 @@
-// API keys of both HTTP services: who calls, and which scopes that key has; checked from memory, so it works when Postgres is away.
+// API keys of the HTTP services: who calls, and which scopes that key has; checked from memory, so it works when Postgres is away.
 import { hash } from 'node:crypto';
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import { describeError } from '#platform/errors.ts';

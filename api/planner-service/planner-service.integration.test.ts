@@ -11,6 +11,7 @@ import { serializePlanRequest } from '#domain/planning/canonical-json.ts';
 import { serializeModelInput, toModelInput } from '#domain/planning/model-input.ts';
 import { planOfModel } from '#domain/planning/plan-of-model.ts';
 import type { PlanGeneratedPayload } from '#domain/planning/plan-shape.ts';
+import { listMetrics } from '#infra/generate/metric-catalogue.ts';
 import { repositoryRoot } from '#infra/local/local-dir.ts';
 import { ensurePythonEnvironment } from '#infra/local/python-environment.ts';
 import { trainingPackages } from '#infra/local/python-packages.ts';
@@ -356,6 +357,46 @@ test('an unknown model is refused by name; a dead inference process leaves the r
   expect(isAllowed(alone)).toBe(true);
   await planner.inference.start();
   await until('the model serves again', async () => (await ask(byModel!, 6)).planner === model, { deadlineMs: 60_000 });
+});
+
+test('refuses in words that help, and exposes every metric of the catalogue', { timeout: timeoutMs }, async () => {
+  const refusalOf = async (body: unknown, key = run.access.ingestKey) => {
+    const answer = await fetch(`${planner.service.url}/v1/plans`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+      body: JSON.stringify(body),
+    });
+    const { code, field } = (await answer.json()) as { code: string; field?: string };
+    return [answer.status, code, field];
+  };
+  const asked = question(byRules!, planIdOf(7));
+  const withRequest = (change: object) => ({ ...asked, request: { ...asked.request, ...change } });
+  const stranger = '00000000-0000-4000-8000-000000000099';
+  const [slot] = asked.request.slots;
+  expect([
+    await refusalOf(asked, 'wrong'),
+    await refusalOf({ ...asked, household_id: stranger }),
+    await refusalOf({ ...asked, more: 1 }),
+    await refusalOf(withRequest({ mode: 'fast' })),
+    await refusalOf(withRequest({ slots: [slot, slot] })),
+    await refusalOf(withRequest({ slots: [{ ...slot, date: '2026-02-30' }] })),
+    await refusalOf(withRequest({ requested_at: '2026-13-01T00:00:00Z' })),
+  ]).toEqual([
+    [401, 'unauthenticated', undefined],
+    [404, 'unknown-household', 'household_id'],
+    [400, 'invalid-request', 'more'],
+    [400, 'invalid-request', 'request.mode'],
+    [400, 'invalid-request', 'request.slots'],
+    [400, 'invalid-request', 'request.slots[0].date'],
+    [400, 'invalid-request', 'request.requested_at'],
+  ]);
+  const text = await (await fetch(`${planner.service.url}/metrics`)).text();
+  const exposed = [...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => `${name} ${type}`);
+  const own = listMetrics(repositoryRoot).filter(({ processes }) => processes.includes('planner-service'));
+  expect(own.length).toBeGreaterThan(10);
+  expect(exposed).toEqual(expect.arrayContaining(own.map(({ name, type }) => `${name} ${type}`)));
+  expect(text).toMatch(/planner_events_total\{outcome="accepted".*\} [1-9]/);
+  expect(text).toMatch(/planner_events_total\{outcome="(lost|rejected)".*\} 0/);
 });
 
 test('npm run planner says in one sentence that nothing runs', { timeout: timeoutMs }, async () => {

@@ -119,6 +119,9 @@ describe('addresses between services', () => {
       mlflow: ['5000'],
       redis: ['6379'],
       prefect: ['4200'],
+      'assignment-service': ['7001'],
+      'ingestion-service': ['7002'],
+      'planner-inference': ['7072'],
     };
     const text = JSON.stringify(services.map(([, { environment, command }]) => [environment, command]));
     const addresses = [...text.matchAll(/(?:\/\/|@)(?:[^\s/"@,:]+:[^\s/"@]+@)?([a-z][a-z-]+):(\d{4,5})/g)];

@@ -157,6 +157,87 @@ const jobs: Row = {
   ],
 };
 
+const planner: Row = {
+  title: 'planner-service',
+  panels: [
+    {
+      title: 'Answers by status',
+      unit: 'reqps',
+      queries: [{ expr: 'sum by (status) (rate(planner_answers_total[$__rate_interval]))', legend: '{{status}}' }],
+    },
+    {
+      title: 'Plans by what made them',
+      unit: 'reqps',
+      queries: [
+        {
+          expr: 'sum by (planner, policy_version) (rate(planner_plans_total[$__rate_interval]))',
+          legend: '{{planner}} for {{policy_version}}',
+        },
+      ],
+    },
+    {
+      title: 'Time of a plan, 99 of 100',
+      unit: 's',
+      queries: [
+        {
+          expr: 'histogram_quantile(0.99, sum by (le, planner) (rate(planner_plan_seconds_bucket[$__rate_interval])))',
+          legend: '{{planner}}',
+        },
+      ],
+    },
+    {
+      title: 'Plans not made as they were meant to be',
+      unit: 'reqps',
+      queries: [
+        { expr: 'sum by (reason) (rate(planner_fallbacks_total[$__rate_interval]))', legend: '{{reason}}' },
+        { expr: 'sum(rate(planner_assignment_failures_total[$__rate_interval]))', legend: 'no assignment' },
+        { expr: 'sum(rate(planner_interventions_total[$__rate_interval]))', legend: 'slots replaced' },
+      ],
+    },
+    {
+      title: 'Cost in the last hour, USD',
+      unit: 'short',
+      queries: [{ expr: 'sum(increase(planner_cost_usd_total[1h]))', legend: 'tokens' }],
+    },
+    {
+      title: 'Events that wait, plans under way',
+      unit: 'short',
+      queries: [
+        { expr: 'sum(planner_waiting_events)', legend: 'events' },
+        { expr: 'sum(planner_in_flight_plans)', legend: 'plans' },
+        { expr: 'min(planner_policies_fresh)', legend: 'policy versions follow Postgres' },
+      ],
+    },
+    {
+      title: 'Events by what became of them',
+      unit: 'reqps',
+      queries: [{ expr: 'sum by (outcome) (rate(planner_events_total[$__rate_interval]))', legend: '{{outcome}}' }],
+    },
+    {
+      title: 'Shadow plans by outcome',
+      unit: 'reqps',
+      queries: [
+        { expr: 'sum by (outcome) (rate(planner_shadow_plans_total[$__rate_interval]))', legend: '{{outcome}}' },
+      ],
+    },
+    {
+      title: 'Shadow: agreement with what was served',
+      unit: 'percentunit',
+      queries: [
+        {
+          expr: 'sum(rate(planner_shadow_agreement_ratio_sum[$__rate_interval])) / sum(rate(planner_shadow_agreement_ratio_count[$__rate_interval]))',
+          legend: 'share of the slots',
+        },
+      ],
+    },
+    {
+      title: 'Shadow: time of a plan, 99 of 100',
+      unit: 's',
+      queries: [{ expr: quantile(0.99, 'planner_shadow_plan_seconds'), legend: 'shadow' }],
+    },
+  ],
+};
+
 const processes: Row = {
   title: 'Processes',
   panels: [
@@ -254,7 +335,7 @@ export const unplottedMetrics: Readonly<Record<string, string>> = {
 
 /** Rows from top to bottom, panels from left to right. */
 export function listRows(): Row[] {
-  return [ingestion, ...topics.events.groups.map(groupRow), assignment, guardrails, jobs, processes];
+  return [ingestion, ...topics.events.groups.map(groupRow), assignment, guardrails, jobs, planner, processes];
 }
 
 export function generateDashboard(): GeneratedFile {

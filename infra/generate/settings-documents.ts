@@ -1,7 +1,7 @@
 // docs/configuration.md and config/<process>.reference.env, from the config schemas of the processes.
 import { instant, listSettings, type Setting } from '#platform/config/settings.ts';
 import { adminKeySetting, workloadSettings } from '#producers/workload-client/workload-settings.ts';
-import { plannerServiceSpec, processSpecs } from '../system/process-specs.ts';
+import { processSpecs } from '../system/process-specs.ts';
 import { type GeneratedFile, toMarkdownTable } from './generated-file.ts';
 import type { ProcessSettings } from './process-settings.ts';
 
@@ -38,7 +38,7 @@ export function renderDefault(setting: Setting<unknown>): string | undefined {
 }
 
 function exampleFor(process: string, setting: Setting<unknown>): string {
-  const spec = [...processSpecs, plannerServiceSpec].find(({ name }) => name === process);
+  const spec = processSpecs.find(({ name }) => name === process);
   if (setting.name === 'POSTGRES_URL') {
     const role = spec?.role ?? otherRoles[process] ?? 'operator';
     return `postgres://${role}:CHANGE_ME@localhost:5432/trialstream`;

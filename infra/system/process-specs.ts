@@ -23,6 +23,18 @@ export type ProcessSpec = {
   readonly needsObjectStore: boolean;
   /** It cannot do without Redis, so it runs only where the stack has it (profile `ml`). */
   readonly needsRedis?: boolean;
+  /** A local system has it only when somebody starts it: `npm run planner`. */
+  readonly startsOnDemand?: boolean;
+};
+
+export const plannerServiceSpec: ProcessSpec = {
+  name: 'planner-service',
+  entry: 'api/planner-service/main.ts',
+  role: 'planner_service',
+  portSetting: 'HTTP_PORT',
+  defaultPort: 7071,
+  needsObjectStore: false,
+  startsOnDemand: true,
 };
 
 /** Measured with a backlog (docs/benchmarks.md): a smaller young generation costs more CPU time than it saves memory. */
@@ -104,17 +116,8 @@ export const processSpecs: readonly ProcessSpec[] = [
     needsObjectStore: true,
     needsRedis: true,
   },
+  plannerServiceSpec,
 ];
-
-/** Runs beside a system when somebody wants plans: `npm run planner`. */
-export const plannerServiceSpec: ProcessSpec = {
-  name: 'planner-service',
-  entry: 'api/planner-service/main.ts',
-  role: 'planner_service',
-  portSetting: 'HTTP_PORT',
-  defaultPort: 7071,
-  needsObjectStore: false,
-};
 
 /** The arguments of Node.js that run the process from the root of the installation. */
 export function nodeCommandOf({ nodeArguments = [], entry }: ProcessSpec): string[] {

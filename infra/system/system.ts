@@ -205,7 +205,9 @@ export async function startSystem(options: SystemOptions): Promise<System> {
     for (const release of releases.splice(0)) release();
   };
   const possible = processSpecs.filter((spec) => spec.needsRedis !== true || options.endpoints.redis !== undefined);
-  const wanted = possible.flatMap((spec) => replicasOf(spec, options.replicas?.[spec.name] ?? 1));
+  const wanted = possible.flatMap((spec) =>
+    replicasOf(spec, options.replicas?.[spec.name] ?? (spec.startsOnDemand === true ? 0 : 1)),
+  );
   await add(wanted);
   const first = wanted.filter(({ spec, replica }) => replica <= (options.startAtFirst?.[spec.name] ?? replica));
   const started = await Promise.allSettled(

@@ -16,8 +16,8 @@ import { startTraceReceiver } from '#tests/support/trace-receiver.ts';
 const eventCount = 60;
 /** So that only those requests are traced whose caller says so. */
 const oneIn = 1_000_000;
-/** job-worker needs Redis, which the stack of the tests does not have. */
-const watched = processSpecs.filter(({ needsRedis }) => needsRedis !== true);
+/** job-worker needs Redis, which the stack of the tests does not have; planner-service is watched by its own test. */
+const watched = processSpecs.filter(({ needsRedis, startsOnDemand }) => needsRedis !== true && startsOnDemand !== true);
 let run: TestSystem;
 let receiver: Awaited<ReturnType<typeof startTraceReceiver>>;
 
