@@ -20,6 +20,7 @@ import { type ServedPlan, toPlanEvents } from './plan-events.ts';
 import type { PolicyDirectory } from './policy-directory.ts';
 import type { RecipeHistory } from './recipe-history.ts';
 import { type PlannerChoice, resolvePlanner } from './resolve-planner.ts';
+import { createSeldomLog } from './seldom-log.ts';
 import type { Shadow } from './shadow.ts';
 import type { PlanAnswer, PlanBody } from './wire-schemas.ts';
 
@@ -46,7 +47,8 @@ export type ServePlanDeps = {
 
 /** @throws RequestError for what the caller can do something about; a dependency's error when the household cannot be read. */
 export function createServePlan(deps: ServePlanDeps): ServePlan {
-  const { metrics, log, clocks } = deps;
+  const { metrics, clocks } = deps;
+  const warn = createSeldomLog(deps.log, clocks.monotonicMs);
   const plans = metrics.counter('planner_plans_total', 'Plans served, by what made them', [
     'planner',
     'policy_version',
@@ -70,7 +72,7 @@ export function createServePlan(deps: ServePlanDeps): ServePlan {
     const assigned = await deps.askAssignments(body.household_id, toRequestContext(request));
     if (assigned.problem !== null) {
       unassigned.inc();
-      log.warn({ cause: assigned.problem }, 'the assignment service did not answer');
+      warn('assignment', { cause: assigned.problem }, 'the assignment service did not answer');
     }
     const choice = await choosePlanner(deps, assigned);
     const made = await makePlan(choice, { planId, request, catalogue }, deps);
@@ -87,7 +89,8 @@ export function createServePlan(deps: ServePlanDeps): ServePlan {
     cost.inc(made.costUsd);
     if (made.fallback !== null) {
       fallbacks.inc({ reason: made.fallback.reason });
-      log.warn({ ...made.fallback, policyVersion, model: choice.model }, 'a plan was not made as it was meant to be');
+      const kind = `${made.fallback.reason}/${choice.model}`;
+      warn(kind, { ...made.fallback, policyVersion, model: choice.model }, 'a plan was not made as it was meant to be');
     }
     return {
       plan_id: planId,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { assignmentServiceConfig } from '#api/assignment-service/config.ts';
 import { ingestionServiceConfig } from '#api/ingestion-service/config.ts';
+import { plannerServiceConfig } from '#api/planner-service/config.ts';
 import { datasetBuilderConfig } from '#consumers/dataset-builder/config.ts';
 import { metricsAggregatorConfig } from '#consumers/metrics-aggregator/config.ts';
 import { parquetArchiverConfig } from '#consumers/parquet-archiver/config.ts';
@@ -80,6 +81,12 @@ const programs: readonly {
     neverDefaulted: [...stream, ...archive, 'REDIS_URL', 'ERASURE_KEY'],
   },
   {
+    name: 'planner-service',
+    entry: 'api/planner-service/main.ts',
+    shape: plannerServiceConfig.shape,
+    neverDefaulted: ['POSTGRES_URL', 'ASSIGNMENT_URL', 'INGESTION_URL', 'API_KEY'],
+  },
+  {
     name: 'dataset-build',
     entry: 'workers/dataset-build/main.ts',
     shape: datasetBuildConfig.shape,
@@ -145,8 +152,17 @@ test.for(processSpecs)('$name --check-config tells valid settings from wrong one
     KAFKA_BROKERS: '127.0.0.1:1',
     SCHEMA_REGISTRY_URL: 'http://127.0.0.1:1',
     REDIS_URL: 'redis://127.0.0.1:1',
+    ASSIGNMENT_URL: 'http://127.0.0.1:1',
+    INGESTION_URL: 'http://127.0.0.1:1',
+    API_KEY: 'none',
   };
-  const mistakes = { KAFKA_BROKERS: 'no port', POSTGRES_URL: 'mysql://u:s3cret@db/x', LOG_LEVEL: 'loud' };
+  const read = new Set(
+    programs
+      .filter(({ name }) => name === spec.name)
+      .flatMap(({ shape }) => listSettings(shape).map(({ name }) => name)),
+  );
+  const wrongValues = { KAFKA_BROKERS: 'no port', POSTGRES_URL: 'mysql://u:s3cret@db/x', LOG_LEVEL: 'loud' };
+  const mistakes = Object.fromEntries(Object.entries(wrongValues).filter(([name]) => read.has(name)));
   const [valid, wrong] = await Promise.all([
     runProcess(spec.entry, env, ['--check-config']),
     runProcess(spec.entry, { ...env, ...mistakes }, ['--check-config']),
