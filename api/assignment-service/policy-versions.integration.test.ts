@@ -12,6 +12,7 @@ import { addApiKey, type ServiceInstance, startInstance, testKey } from '#tests/
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
 import { startTestMlflow, type TestMlflow } from '#tests/support/mlflow.ts';
+import { storeVerdict } from '#tests/support/replays.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 
 const author = { actor: 'test', reason: 'a test' };
@@ -86,6 +87,8 @@ beforeEach(async () => {
     await applyPolicies(tx, [policy], author);
     await bootstrapPolicyVersion(tx, { name: policy.name, version: 1 }, author);
   });
+  const { modelVersion } = versions[1]!;
+  await storeVerdict(database.pool, { model: { name: modelName, version: modelVersion }, verdict: 'pass' });
 });
 
 const body = (overrides: Partial<DefinitionBody> = {}): DefinitionBody => ({
@@ -224,11 +227,28 @@ test.each([
   });
 });
 
+test('a model without a passed gate is defined as a draft, and gets no traffic, however it is asked for', async () => {
+  await database.pool.query('DELETE FROM exp.offline_replay_results');
+  const problem = {
+    status: 409,
+    body: {
+      code: 'refused',
+      field: 'variants[1].config.policy_version_id',
+      message: expect.stringContaining('has not passed the gate: no replay has judged it'),
+    },
+  };
+  expect(await define()).toMatchObject(problem);
+  expect(await define({ status: 'draft' })).toMatchObject({ status: 201 });
+  expect(await change('transitions', { to: 'running', expected_version: 1 })).toMatchObject(problem);
+  expect(await define()).toMatchObject(problem);
+});
+
 test('a promotion over HTTP needs the gate, begins at its first step on both instances, waits, and is finished and taken back', async () => {
   const { rows } = await database.pool.query<{ model: string }>(
     'SELECT mlflow_model_version AS model FROM exp.policy_versions WHERE id = $1',
     [resolvePolicyVersion(`policy-${count}@2`)],
   );
+  await database.pool.query('DELETE FROM exp.offline_replay_results');
   const start = {
     model: `${modelName}/${rows[0]!.model}`,
     policy: `policy-${count}`,

@@ -10,6 +10,7 @@ import { listPolicies } from '#producers/definition-store/policy-rows.ts';
 import { registerBaseline } from '#producers/definition-store/register-baseline.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { startTestMlflow, type TestMlflow } from '#tests/support/mlflow.ts';
+import { storeVerdict } from '#tests/support/replays.ts';
 import { type ExperimentCommand, runExperimentCommand } from '../experiments/run-command.ts';
 import { bootstrapPolicy } from '../policies/commands.ts';
 import { type ApplyOutcome, applyDefinitions } from './apply-definitions.ts';
@@ -40,6 +41,7 @@ beforeAll(async () => {
 afterAll(() => mlflow?.stop());
 beforeEach(async () => {
   database = await createTestDatabase();
+  await storeVerdict(database.pool, { model: { name: modelName, version: 2 }, verdict: 'pass' });
   return () => database.drop();
 });
 
@@ -249,6 +251,7 @@ test('refuses a model version that was deleted, also when only an experiment nam
       body: { name, source: 's3://test-models/x' },
     });
   }
+  await storeVerdict(database.pool, { model: { name, version: 1 }, verdict: 'pass' });
   const yaml = policies(`      - { version: 2, mlflow_model_name: ${name}, mlflow_model_version: 1 }\n`);
   expect((await apply({ 'policies.yml': yaml })).status).toBe('applied');
   await fetch(`${mlflow.url}/api/2.0/mlflow/model-versions/delete`, {
@@ -286,6 +289,7 @@ test('an export gives the definitions again: unchanged here, the same ids and te
 
   const empty = await createTestDatabase();
   try {
+    await storeVerdict(empty.pool, { model: { name: modelName, version: 2 }, verdict: 'pass' });
     expect((await apply({ 'export.yml': exported }, { on: empty })).status).toBe('applied');
     expect(await exportDefinitions(empty.pool)).toBe(exported);
     const experimentsOf = async ({ pool }: TestDatabase) =>

@@ -20,6 +20,7 @@ import { type StartRequest, startPromotion } from '#producers/promotion-store/st
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { startTestMlflow, type TestMlflow } from '#tests/support/mlflow.ts';
 import { opsEnvironment } from '#tests/support/ops-command.ts';
+import { storeVerdict } from '#tests/support/replays.ts';
 import { fillUnitTables, storeAssignments, storeEvents } from '#tests/support/results-data.ts';
 import { stopExperiment } from '#workers/guardrail-monitor/act.ts';
 import { findViolation } from '#workers/guardrail-monitor/find-violation.ts';
@@ -61,9 +62,6 @@ beforeAll(async () => {
     const body = { name: modelName, source: `s3://test-models/${version}` };
     await client.request({ method: 'POST', path: 'model-versions/create', body, isRepeatable: true });
   }
-  await database.pool.query(
-    "INSERT INTO exp.dataset_versions (dataset_version, model_name, label_cutoff, build_date, object_key, manifest, row_count) VALUES ('d', 'planner', now(), now(), 'k', '{}', 1)",
-  );
 }, 600_000);
 afterAll(async () => {
   await database?.drop();
@@ -86,13 +84,8 @@ async function createPolicy(name: string): Promise<void> {
   expect(await ops('policies', 'bootstrap', `${name}@1`, '--reason', 'the first one')).toContain('is in production');
 }
 
-async function judge(version: number, verdict: 'pass' | 'fail' | 'inconclusive'): Promise<void> {
-  await database.pool.query(
-    `INSERT INTO exp.offline_replay_results (model_name, model_version, dataset_version, baseline_model_name, baseline_model_version, metrics, verdict)
-     VALUES ($1, $2, 'd', $1, '1', '{"scores": {"plan_alignment_score": {"difference": 0.1}}}', $3)`,
-    [modelName, String(version), verdict],
-  );
-}
+const judge = (version: number, verdict: 'pass' | 'fail' | 'inconclusive') =>
+  storeVerdict(database.pool, { model: { name: modelName, version }, verdict });
 
 const planOf = (request: RampRequest) => {
   const parsed = parseRampPlan(request);

@@ -15,6 +15,7 @@ import type { VariantId } from '#domain/experiment/ids.ts';
 import { type LifecycleCommand, planLifecycleCommand } from '#domain/experiment/lifecycle.ts';
 import { listLayerConflicts } from '#domain/experiment/validate-experiment.ts';
 import { isMomentKind, type MetricDefinition } from '#domain/metrics/metric-definition.ts';
+import { findUngatedVariants } from '../promotion-store/gate-check.ts';
 import { recordRollBack } from '../promotion-store/promotion-ledger.ts';
 import { findEditRefusal, findLifecycleRefusal } from '../promotion-store/promotion-refusal.ts';
 import { type Connection, listDefinitions, listIterations, selectCurrentIteration } from './definition-rows.ts';
@@ -132,6 +133,8 @@ export type ApplyOptions = {
   readonly expectedVersion?: number | undefined;
   /** Left out by whoever has checked the models already. */
   readonly checkModels?: ModelCheck;
+  /** Given by a promotion, which has judged by the gate already. */
+  readonly isGated?: boolean;
 };
 
 /**
@@ -168,7 +171,12 @@ export async function applyDefinition(
   if (wrongReferences.length > 0) return { status: 'invalid', problems: wrongReferences };
   const models = await options.checkModels?.(tx, next);
   if (models !== undefined && models.status !== 'passed') return models;
-  const problems = [...(await findRemovalProblems(tx, current, next)), ...(await findLayerProblems(tx, next))];
+  const starts = next.status === 'running' && (current === null || current.status === 'draft');
+  const problems = [
+    ...(starts && options.isGated !== true ? await findUngatedVariants(tx, next) : []),
+    ...(await findRemovalProblems(tx, current, next)),
+    ...(await findLayerProblems(tx, next)),
+  ];
   if (problems.length > 0) return { status: 'refused', problems };
   const action = current === null ? 'experiment.create' : 'experiment.edit';
   const saved = await saveExperiment(tx, { current, next, action, changes, author });
@@ -255,6 +263,8 @@ export async function applyLifecycleCommand(
     if (command.kind === 'start') {
       const models = await target.checkModels(tx, plan.next);
       if (models.status !== 'passed') return models;
+      const ungated = await findUngatedVariants(tx, plan.next);
+      if (ungated.length > 0) return { status: 'refused', problems: ungated };
       const { experiment, notes } = capAtStart(plan.next, await readProductionOf(tx, plan.next));
       return { status: 'allowed', next: experiment, notes };
     }

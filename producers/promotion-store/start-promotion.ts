@@ -228,6 +228,7 @@ async function startIteration(
       variants: [variantOf('control', production, true), variantOf('candidate', candidate, false)],
     },
     author,
+    { isGated: true },
   );
   if (result.status === 'created') return result.experiment;
   const problems = 'problems' in result ? result.problems : [{ field: 'experiment', message: `is ${result.status}` }];
