@@ -1,17 +1,15 @@
 // The inference process and the planner service beside a local system that runs: started and stopped together.
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { StackEndpoints } from '../local/components.ts';
-import { type Program, startProgram } from '../local/lifeline.ts';
 import { repositoryRoot } from '../local/local-dir.ts';
-import { beginLog, describeLogEnd } from '../local/log-tail.ts';
 import { reservePorts } from '../local/port-reservation.ts';
 import { ensurePythonEnvironment } from '../local/python-environment.ts';
 import { trainingPackages } from '../local/python-packages.ts';
 import { StackError } from '../local/stack-error.ts';
+import { createHeldProgram, type RunningProcess } from './held-program.ts';
 import { deriveLocalAccess } from './local-access.ts';
 import { plannerServiceSpec } from './process-specs.ts';
-import { createRunningProcess, type RunningProcess } from './system.ts';
+import { createRunningProcess } from './system.ts';
 
 type Settings = Readonly<Record<string, string>>;
 
@@ -31,19 +29,8 @@ export type PlannerOptions = {
   onUnexpectedEnd?: (message: string) => void;
 };
 
-export type InferenceProcess = {
-  readonly url: string;
-  readonly logPath: string;
-  /** undefined while it does not run. */
-  readonly pid: number | undefined;
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** Ends it at once, as a crash would. */
-  kill(): Promise<void>;
-};
-
 export type Planner = AsyncDisposable & {
-  readonly inference: InferenceProcess;
+  readonly inference: RunningProcess;
   readonly service: RunningProcess;
   stop(): Promise<void>;
 };
@@ -58,87 +45,33 @@ function createInferenceProcess(options: {
   mlflowUrl: string;
   port: number;
   planner: PlannerOptions;
-}): InferenceProcess {
+}): RunningProcess {
   const { python, mlflowUrl, port, planner } = options;
-  const url = `http://127.0.0.1:${port}`;
-  const logPath = join(planner.localDir, 'logs', 'planner-inference.log');
   const models = (planner.models ?? []).flatMap((model) => ['--model', model]);
-  let program: Program | undefined;
-
-  const waitUntilReady = async (ended: { how?: string }, logStart: number): Promise<void> => {
-    const deadline = Date.now() + readyDeadlineMs;
-    for (;;) {
-      const state = ended.how === undefined ? '' : `ended while starting (${ended.how})`;
-      if (state !== '' || Date.now() > deadline) {
-        const what = state === '' ? `is not ready after ${readyDeadlineMs / 1000} s` : state;
-        throw new StackError(`The inference process ${what}.\n${await describeLogEnd(logPath, logStart)}`);
-      }
-      const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
-      if (answer?.ok === true) return;
-      await sleep(100);
-    }
-  };
-
-  return {
-    url,
-    logPath,
-    get pid() {
-      return program?.pid;
-    },
-    start: async () => {
-      if (program !== undefined) return;
-      const logStart = await beginLog(logPath);
-      const started = await startProgram({
-        file: python,
-        args: [
-          join(repositoryRoot, 'training', 'serve_planner.py'),
-          ...['--mlflow-url', mlflowUrl, '--host', '127.0.0.1', '--port', String(port)],
-          ...models,
-          ...(planner.inferenceOptions ?? []),
-        ],
-        env: {
-          PATH: process.env.PATH ?? '/usr/bin:/bin',
-          HOME: process.env.HOME ?? '/',
-          // One thread is many times faster for a small model.
-          OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? '1',
-        },
-        cwd: repositoryRoot,
-        logPath,
-        stopSignal: 'TERM',
-        graceSeconds: 25,
-      });
-      program = started;
-      const ended: { how?: string } = {};
-      let ready = false;
-      void started.ended.then((how) => {
-        ended.how = how;
-        const expected = program !== started;
-        if (!expected) program = undefined;
-        if (ready && !expected)
-          planner.onUnexpectedEnd?.(`planner-inference ended by itself (${how}); its log is ${logPath}`);
-      });
-      try {
-        await waitUntilReady(ended, logStart);
-        ready = true;
-      } catch (error) {
-        program = undefined;
-        await started.stop();
-        throw error;
-      }
-    },
-    stop: async () => {
-      const target = program;
-      program = undefined;
-      await target?.stop();
-    },
-    kill: async () => {
-      const target = program;
-      if (target === undefined) throw new StackError('The inference process does not run.');
-      program = undefined;
-      process.kill(target.pid, 'SIGKILL');
-      await target.ended;
-    },
-  };
+  return createHeldProgram({
+    name: 'planner-inference',
+    url: `http://127.0.0.1:${port}`,
+    readyPath: '/health/ready',
+    readyDeadlineMs,
+    logPath: join(planner.localDir, 'logs', 'planner-inference.log'),
+    command: () => ({
+      file: python,
+      args: [
+        join(repositoryRoot, 'training', 'serve_planner.py'),
+        ...['--mlflow-url', mlflowUrl, '--host', '127.0.0.1', '--port', String(port)],
+        ...models,
+        ...(planner.inferenceOptions ?? []),
+      ],
+      env: {
+        PATH: process.env.PATH ?? '/usr/bin:/bin',
+        HOME: process.env.HOME ?? '/',
+        // One thread is many times faster for a small model.
+        OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? '1',
+      },
+      cwd: repositoryRoot,
+    }),
+    onUnexpectedEnd: planner.onUnexpectedEnd,
+  });
 }
 
 /** Both are ready when it returns. @throws StackError with the end of the log of the one that did not start; nothing stays running. */

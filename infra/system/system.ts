@@ -1,28 +1,15 @@
 // Starts our services and consumer groups as separate processes on a local stack, with handles to stop, kill and restart each.
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { StackEndpoints } from '../local/components.ts';
-import { type Program, startProgram } from '../local/lifeline.ts';
 import { repositoryRoot } from '../local/local-dir.ts';
-import { beginLog, describeLogEnd } from '../local/log-tail.ts';
 import { reservePorts } from '../local/port-reservation.ts';
 import { StackError } from '../local/stack-error.ts';
 import { processEnvironment } from './environment.ts';
+import { createHeldProgram, type RunningProcess } from './held-program.ts';
 import { deriveLocalAccess } from './local-access.ts';
 import { type ProcessName, type ProcessSpec, processSpecs } from './process-specs.ts';
 
-export type RunningProcess = {
-  /** Folder name, with `-2`, `-3`, ... for further replicas. */
-  readonly name: string;
-  readonly url: string;
-  readonly logPath: string;
-  /** undefined while it does not run. */
-  readonly pid: number | undefined;
-  start(): Promise<void>;
-  stop(): Promise<void>;
-  /** Sends a signal; after an ending one it waits for the end. */
-  kill(signal?: NodeJS.Signals): Promise<void>;
-};
+export type { RunningProcess };
 
 export type System = AsyncDisposable & {
   readonly processes: ReadonlyMap<string, RunningProcess>;
@@ -54,7 +41,6 @@ export type SystemOptions = {
 };
 
 const readyDeadlineMs = 60_000;
-const endingSignals: readonly NodeJS.Signals[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGABRT'];
 
 /** One process, not started yet. */
 export function createRunningProcess(options: {
@@ -68,87 +54,27 @@ export function createRunningProcess(options: {
   const codeRoot =
     typeof system.codeRoot === 'function' ? system.codeRoot(replica) : (system.codeRoot ?? repositoryRoot);
   const overrides = system.overrides?.[spec.name] ?? {};
-  const logPath = join(system.localDir, 'logs', `${name}.log`);
-  const url = `http://127.0.0.1:${port}`;
   const access = deriveLocalAccess(system.endpoints);
-  let program: Program | undefined;
-  let endExpected = false;
-
-  const waitUntilReady = async (ended: { how?: string }, logStart: number): Promise<void> => {
-    const deadline = Date.now() + readyDeadlineMs;
-    for (;;) {
-      if (ended.how !== undefined)
-        throw new StackError(
-          `${name} ended while starting (${ended.how}).\n${await describeLogEnd(logPath, logStart)}`,
-        );
-      const ready = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
-        (answer) => answer.ok,
-        () => false,
-      );
-      if (ready) return;
-      if (Date.now() > deadline)
-        throw new StackError(
-          `${name} is not ready after ${readyDeadlineMs / 1000} s.\n${await describeLogEnd(logPath, logStart)}`,
-        );
-      await sleep(50);
-    }
-  };
-
-  return {
+  return createHeldProgram({
     name,
-    url,
-    logPath,
-    get pid() {
-      return program?.pid;
-    },
-    start: async () => {
-      if (program !== undefined) return;
-      const logStart = await beginLog(logPath);
-      const started = await startProgram({
-        file: process.execPath,
-        args: ['--disable-warning=ExperimentalWarning', ...(spec.nodeArguments ?? []), join(codeRoot, spec.entry)],
-        env: processEnvironment({
-          spec,
-          endpoints: system.endpoints,
-          access,
-          port,
-          overrides: typeof overrides === 'function' ? overrides(replica) : overrides,
-        }),
-        cwd: codeRoot,
-        logPath,
-        stopSignal: 'TERM',
-        graceSeconds: 25,
-      });
-      program = started;
-      endExpected = false;
-      const ended: { how?: string } = {};
-      let ready = false;
-      void started.ended.then((how) => {
-        ended.how = how;
-        if (program === started) program = undefined;
-        if (ready && !endExpected) system.onUnexpectedEnd?.(`${name} ended by itself (${how}); its log is ${logPath}`);
-      });
-      try {
-        await waitUntilReady(ended, logStart);
-        ready = true;
-      } catch (error) {
-        endExpected = true;
-        await started.stop();
-        throw error;
-      }
-    },
-    stop: async () => {
-      endExpected = true;
-      await program?.stop();
-    },
-    kill: async (signal = 'SIGKILL') => {
-      const target = program;
-      if (target === undefined) throw new StackError(`${name} does not run.`);
-      if (endingSignals.includes(signal)) endExpected = true;
-      process.kill(target.pid, signal);
-      if (endingSignals.includes(signal)) await target.ended;
-    },
-  };
+    url: `http://127.0.0.1:${port}`,
+    readyPath: '/readyz',
+    readyDeadlineMs,
+    logPath: join(system.localDir, 'logs', `${name}.log`),
+    command: () => ({
+      file: process.execPath,
+      args: ['--disable-warning=ExperimentalWarning', ...(spec.nodeArguments ?? []), join(codeRoot, spec.entry)],
+      env: processEnvironment({
+        spec,
+        endpoints: system.endpoints,
+        access,
+        port,
+        overrides: typeof overrides === 'function' ? overrides(replica) : overrides,
+      }),
+      cwd: codeRoot,
+    }),
+    onUnexpectedEnd: system.onUnexpectedEnd,
+  });
 }
 
 /**
