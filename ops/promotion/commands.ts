@@ -1,7 +1,6 @@
-// `ops promote start | check | approve | finish | roll-back | status | ledger | calibration` and `ops model history`.
-import { type Command, InvalidArgumentError } from 'commander';
+// `ops promote start | check | approve | finish | roll-back | status | ledger | calibration`.
+import type { Command } from 'commander';
 import { readLookEvidence } from '#analytics/promotion/look-evidence.ts';
-import { selectReigns } from '#domain/promotion/champions.ts';
 import { parseRampPlan } from '#domain/promotion/ramp-plan.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
 import { FatalError } from '#platform/errors.ts';
@@ -15,13 +14,13 @@ import {
   previewLook,
 } from '#producers/promotion-store/look-at-promotion.ts';
 import { toLookDocument, toPromotionDocument } from '#producers/promotion-store/promotion-document.ts';
-import { listLedger, listRunning, readReigns } from '#producers/promotion-store/promotion-ledger.ts';
+import { listLedger, listRunning } from '#producers/promotion-store/promotion-ledger.ts';
 import { describeVersion, getPromotion, listPromotionIds } from '#producers/promotion-store/promotion-state.ts';
 import { defaultPromotionMetrics, startPromotion } from '#producers/promotion-store/start-promotion.ts';
 import { type Definitions, withDefinitions } from '../apply/open-definitions.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parseCount, parseInstant, parsePositiveInteger } from '../command-line/option-values.ts';
-import { formatTable, toJson } from '../command-line/output.ts';
+import { parseCount, parsePositiveInteger } from '../command-line/option-values.ts';
+import { toJson } from '../command-line/output.ts';
 import {
   describeAlignment,
   describeLook,
@@ -279,49 +278,6 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
         const rows = await listCalibration(pool);
         if (json) return print(toJson({ calibration: rows }));
         print(rows.length === 0 ? 'no promotion has ended yet' : formatCalibration(rows));
-      }),
-    );
-}
-
-/** An instant, or a calendar day, which means its end: a day's champion is the one that it ended with. */
-function parseOn(text: string): Date {
-  const time = parseInstant(text);
-  if (text.length > 10) return time;
-  return new Date(time.getTime() + 86_400_000 - 1);
-}
-
-export function addModelCommands(program: Command, line: CommandLine): void {
-  program
-    .command('model')
-    .description('model versions and their times in production')
-    .command('history')
-    .description('which version was in production when')
-    .argument('<name>', 'registered model, such as planner_model, or policy')
-    .option('--on <time>', 'only at this time, or at the end of this day in UTC', parseOn)
-    .option('--json', 'one JSON object', false)
-    .action((name: string, { on, json }: { on?: Date; json: boolean }) =>
-      withDefinitions(line, async ({ pool }) => {
-        const all = await readReigns(pool, name);
-        if (all.length === 0)
-          throw refusal(`no version of ${name} was ever in production: \`ops policies list\` shows the models`);
-        if (on !== undefined && on.getTime() > Date.now() + 86_400_000)
-          throw new InvalidArgumentError('--on lies in the future');
-        const reigns = on === undefined ? all : selectReigns(all, on.getTime());
-        if (json) return line.print(toJson({ name, on: on?.toISOString() ?? null, versions: reigns }));
-        if (reigns.length === 0) return line.print(`no version of ${name} was in production at ${on!.toISOString()}`);
-        line.print(
-          formatTable(
-            ['model', 'policy version', 'in production from', 'until', 'by', 'why'],
-            reigns.map((reign) => [
-              reign.model,
-              reign.policyVersion,
-              reign.from,
-              reign.to ?? 'now',
-              reign.actor,
-              `${reign.action}: ${reign.reason}`,
-            ]),
-          ),
-        );
       }),
     );
 }

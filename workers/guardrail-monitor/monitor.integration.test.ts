@@ -227,9 +227,16 @@ test('it rests while its input is behind, replayed or paused, and acts when it h
     await until('rest in a replay', () => monitor.state().idleReason?.includes('60 records'));
     await setPosition(100, true);
     await until('rest in a pause', () => monitor.state().idleReason?.includes('paused'));
+    // Ramps wait meanwhile: they read it here.
+    const lease = () =>
+      database.pool.query(
+        "SELECT idle_reason, looked_at > now() - interval '30 s' AS is_recent FROM exp.guardrail_lease",
+      );
+    expect((await lease()).rows).toEqual([{ idle_reason: 'metrics-aggregator is paused', is_recent: true }]);
     expect(await actionsOn(experiment)).toEqual([]);
     await setPosition(100, false);
     await until('the stop', () => isStopped(experiment));
+    expect((await lease()).rows).toEqual([{ idle_reason: null, is_recent: true }]);
   } finally {
     await monitor[Symbol.asyncDispose]();
     await database.pool.query('DELETE FROM exp.consumer_offsets');
