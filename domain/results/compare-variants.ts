@@ -6,8 +6,9 @@ import type { Interval } from '#domain/statistics/hypothesis.ts';
 import { additionalUnits, type MoreUnits } from '#domain/statistics/mid-experiment-power.ts';
 import { type StatisticPair, stratifiedEffect } from '#domain/statistics/post-stratification.ts';
 import { computed, isComputed, notComputable, type Outcome } from '#domain/statistics/result.ts';
+import { proportionSample } from '#domain/statistics/sample.ts';
 import { sequentialTest } from '#domain/statistics/sequential.ts';
-import { linearize, type Statistic } from '#domain/statistics/statistic.ts';
+import { linearize, type Statistic, sampleStatistic } from '#domain/statistics/statistic.ts';
 import { type TestResult, welchTest } from '#domain/statistics/t-test.ts';
 import type { AnalysisSettings } from './analysis-settings.ts';
 
@@ -40,6 +41,24 @@ export function estimateOverStrata(strata: readonly StatisticPair[], scale: Effe
   // The independent draws are units, not events.
   const unitCount = (first[0].clusters?.unitCount ?? first[0].count) + (first[1].clusters?.unitCount ?? first[1].count);
   return computed({ ...effect, unitCount });
+}
+
+/**
+ * The effect that a guardrail is judged by. Where all units of a variant have an outcome, or none has, the plain estimate knows no
+ * variance and nothing could be said, however large the harm: then each variant counts one unit more with the outcome and one more
+ * without it, over all strata together (Agresti, Caffo 2000, "Simple and effective confidence intervals for proportions").
+ */
+export function estimateForGuardrail(
+  { kind, scale }: Pick<MetricDefinition, 'kind' | 'scale'>,
+  strata: readonly StatisticPair[],
+): Outcome<Effect> {
+  const effect = estimateOverStrata(strata, scale);
+  if (isComputed(effect) || effect.reason !== 'zero-variance' || kind !== 'proportion') return effect;
+  const merge = (side: 0 | 1): Statistic => {
+    const { count, baseline } = linearize(mergeStatistics(strata.map((pair) => pair[side])));
+    return sampleStatistic(proportionSample({ count: count + 2, successes: Math.round(baseline * count) + 1 }));
+  };
+  return estimateEffect(merge(0), merge(1), { scale });
 }
 
 /** All units of a variant over its strata, with the covariate that both variants share. */

@@ -9,7 +9,7 @@ import type { Statistic } from '#domain/statistics/statistic.ts';
 import type { AnalysisSettings } from './analysis-settings.ts';
 import {
   compareVariants,
-  estimateOverStrata,
+  estimateForGuardrail,
   type GuardrailEvidence,
   type TestedEffect,
   testGuardrail,
@@ -130,7 +130,7 @@ function judgeGuardrail(
   if (failure !== null || guardrail === null) return failure ?? notComputable('no-data', 'not a guardrail');
   const few = findTooFewUnits(arms, settings, unitsByVariant);
   if (few !== null) return few;
-  return testGuardrail(estimateOverStrata(pairStrata(cells, arms), definition.scale), {
+  return testGuardrail(estimateForGuardrail(definition, pairStrata(cells, arms)), {
     ...guardrail,
     alpha: settings.guardrailAlpha / (guardrailCount * treatmentCount),
     tuningUnits: settings.tuningUnits,
