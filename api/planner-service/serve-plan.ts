@@ -171,7 +171,8 @@ async function readRequest(
   });
   const problem = Value.Errors(PlanRequestShape, request).First();
   if (problem !== undefined) {
-    throw new FatalError(`the rows of household ${household_id} make no request: ${problem.path} ${problem.message}`, {
+    // Without the household: logs hold no unit ids.
+    throw new FatalError(`the rows of a household make no request: ${problem.path} ${problem.message}`, {
       code: 'unexpected',
     });
   }
