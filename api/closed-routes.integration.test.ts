@@ -65,8 +65,8 @@ async function statusOf(url: string, { method, path }: Operation, authorization?
 const opened: Readonly<Record<ApiKeyScope, readonly RegExp[]>> = {
   assign: [/^POST \/v1\/assignments$/, /^GET \/v1\/definitions/, /^POST \/ofrep\//, /^POST \/v1\/units\/link$/],
   ingest: [/^POST \/v1\/events$/],
-  read: [/^GET \/v1\/(definitions|experiments|units)/],
-  admin: [/^(GET|POST) \/v1\/(experiments|units)(?!\/link)/, /^POST \/v1\/assignments\/import$/],
+  read: [/^GET \/v1\/(definitions|experiments|promotions|units)/],
+  admin: [/^(GET|POST) \/v1\/(experiments|promotions|units)(?!\/link)/, /^POST \/v1\/assignments\/import$/],
 };
 
 describe.each(['assignment', 'ingestion'] as const)('the %s service', (service) => {

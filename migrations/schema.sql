@@ -638,7 +638,6 @@ COMMENT ON TABLE exp.promotions IS 'Append-only ledger of every step between can
 COMMENT ON COLUMN exp.promotions.action IS 'A version is in production from a row whose to_state has the status production until the next one of it with another status';
 CREATE INDEX promotions_of_experiment ON exp.promotions USING btree (experiment_id, id);
 CREATE INDEX promotions_of_model ON exp.promotions USING btree (model_name, id);
-CREATE TRIGGER promotions_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON exp.promotions FOR EACH STATEMENT EXECUTE FUNCTION exp.refuse_change();
 GRANT INSERT ON exp.promotions TO assignment_service, guardrail_monitor, operator;
 GRANT SELECT ON exp.promotions TO analyst, assignment_service, guardrail_monitor, operator;
 
@@ -1087,6 +1086,8 @@ CREATE OR REPLACE FUNCTION exp.describe_effect(estimate double precision, lower 
  IMMUTABLE PARALLEL SAFE
 RETURN (SELECT CASE WHEN (describe_effect.estimate IS NULL) THEN ''::text ELSE format('%s (%s to %s)'::text, min(texts.shown) FILTER (WHERE (texts.place = 1)), min(texts.shown) FILTER (WHERE (texts.place = 2)), min(texts.shown) FILTER (WHERE (texts.place = 3))) END AS format FROM (SELECT v.place, CASE WHEN (v.value IS NULL) THEN '?'::text WHEN (v.value = ANY (ARRAY['Infinity'::double precision, '-Infinity'::double precision])) THEN CASE WHEN (v.value > (0)::double precision) THEN '+∞'::text ELSE '-∞'::text END WHEN (describe_effect.scale = 'relative'::text) THEN (to_char(((100)::double precision * v.value), 'FMSG999999990.0'::text) || ' %'::text) ELSE to_char(v.value, 'FMSG999999990.0000'::text) END AS shown FROM (VALUES (1,describe_effect.estimate), (2,describe_effect.lower), (3,describe_effect.upper)) v(place, value)) texts);
 COMMENT ON FUNCTION exp.describe_effect(estimate double precision, lower double precision, upper double precision, scale text) IS 'Such as "+21.7 % (-61.8 % to +105.1 %)" for a relative effect; no effect is an empty text';
+
+CREATE TRIGGER promotions_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON exp.promotions FOR EACH STATEMENT EXECUTE FUNCTION exp.refuse_change();
 
 CREATE VIEW exp.event_variants AS
  SELECT e.event_date,

@@ -44,7 +44,6 @@ function toTable(table: Table): string {
     ...comments,
     // "ON ONLY" is how the catalogs write the index of a partitioned table; later partitions get theirs either way.
     ...table.indexes.map((index) => `${index.replace(' ON ONLY ', ' ON ')};`),
-    ...table.triggers.map((trigger) => `${trigger};`),
     ...toGrants(name, table.grants),
   ].join('\n');
 }
@@ -73,6 +72,8 @@ export function toSchemaSql({ schemaGrants, tables, functions, views }: Database
     ['CREATE SCHEMA exp;', ...toGrants('SCHEMA exp', schemaGrants)].join('\n'),
     ...tables.map(toTable),
     ...functions.map(toFunction),
+    // After the functions that they call.
+    ...tables.flatMap(({ triggers }) => triggers.map((trigger) => `${trigger};`)),
     ...views.map(toView),
   ].join('\n\n')}\n`;
 }
