@@ -38,6 +38,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
     command: /^npx node producers\/planner-traffic\/main\.ts --planner /,
     test: 'api/planner-service/planner-service.integration.test.ts',
   },
+  { command: /^npm run lifecycle\b/, notRun: 'takes ten minutes; each of its stages has a test of its own' },
   { command: /^npm run metabase:pictures\b/, notRun: 'writes pictures for people to look at' },
   { command: /^npm run metabase:smoke\b/, notRun: 'no container engine is available' },
   {
