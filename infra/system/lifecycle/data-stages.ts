@@ -19,6 +19,7 @@ import type { Story } from './story.ts';
 export const policyName = 'planner';
 /** Guardrail of the ramps. */
 export const waitMetric = 'wait_for_plan';
+export const waitBoundMs = 1_000;
 /** Plans of the simulated past: the first day of a month of requests. */
 const pastStart = '2026-09-01';
 const pastDays = 28;
@@ -80,7 +81,7 @@ export async function defineWait(place: Place): Promise<void> {
     denominator: { metric: 'latency_ms', take: 'count' },
     better: 'decrease',
     scale: 'absolute',
-    guardrail_bound: 1_000,
+    guardrail_bound: waitBoundMs,
   };
   await applyFile(place, 'metric.json', { metrics: [wait] });
 }

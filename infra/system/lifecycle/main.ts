@@ -7,7 +7,7 @@ import { buildDataset, defineWait, hasPast, logThePast, putRulesIntoProduction }
 import { showLineage } from './lineage-stages.ts';
 import { learn, learnNothing, learnToo } from './model-stages.ts';
 import { startPlace } from './place.ts';
-import { endPromotions, promote, refuse, rollBack } from './promotion-stages.ts';
+import { endPromotions, findPromoted, promote, refuse, rollBack } from './promotion-stages.ts';
 import { startServing } from './serving.ts';
 import { createStory } from './story.ts';
 
@@ -78,7 +78,8 @@ async function run(resources: AsyncDisposableStack): Promise<void> {
   const good = await learn(place, story, datasetVersion);
   if (options.resume) await endPromotions(place);
   const serving = await startServing(place, story, { resources, onUnexpectedEnd });
-  const assignment = await promote(place, story, serving, good);
+  const promoted = options.resume ? await findPromoted(place, good) : null;
+  const assignment = promoted ?? (await promote(place, story, serving, good));
   await refuse(place, story, await learnNothing(place, story, datasetVersion));
   await rollBack(place, story, serving, { slow: await learnToo(place, story, datasetVersion), good });
   await showLineage(place, story, assignment, good);

@@ -4,17 +4,20 @@ import { createMlflowClient } from '#platform/mlflow/mlflow-client.ts';
 import { createModelStages, productionAlias } from '#platform/mlflow/model-stages.ts';
 import type { ServedTrafficResult } from '#producers/planner-traffic/served-traffic.ts';
 import { StackError } from '../../local/stack-error.ts';
-import { policyName, waitMetric } from './data-stages.ts';
+import { policyName, waitBoundMs, waitMetric } from './data-stages.ts';
 import { modelName, type TrainedModel } from './model-stages.ts';
 import type { Place } from './place.ts';
 import { describePlans, type Serving } from './serving.ts';
 import type { Story } from './story.ts';
+import { findTippingTime } from './tipping-time.ts';
 
 /** Small steps for a demonstration: the defaults are 100 units of each variant and an hour per step. */
 const demonstration = { steps: '0.05,0.1,0.25,0.5', minUnits: 8, minTime: 2, guardrailUnits: 10 } as const;
 const householdsPerStep = 400;
 const stepDeadlineMs = 60_000;
 const rollbackLimitSeconds = 10;
+/** Two guardrails share the alpha of 0.05; the default of how many units the monitor's intervals are tightest for. */
+const monitorDefaults = { alpha: 0.05 / 2, tuningUnits: 5_000 } as const;
 
 type Promotion = {
   experiment_key: string;
@@ -28,9 +31,13 @@ type Promotion = {
 };
 type Look = Promotion & { decision: string; reasons: string[] };
 
-const start = ({ model }: TrainedModel, reason: string, more: readonly string[] = []): string[] => [
+const start = (
+  { model }: TrainedModel,
+  reason: string,
+  { steps = demonstration.steps as string, more = [] as readonly string[] } = {},
+): string[] => [
   ...['promote', 'start', model, '--policy', policyName, '--reason', reason],
-  ...['--steps', demonstration.steps, '--min-units', String(demonstration.minUnits)],
+  ...['--steps', steps, '--min-units', String(demonstration.minUnits)],
   ...['--min-time', String(demonstration.minTime), '--guardrail-units', String(demonstration.guardrailUnits)],
   ...['--guardrail', waitMetric, '--guardrail', 'acceptance_rate:0.1'],
   ...more,
@@ -67,6 +74,18 @@ const isServedBy = ({ plans }: ServedTrafficResult, model: string): boolean =>
   Object.keys(plans.byPlanner).every((planner) => planner === model || planner === 'rule-based');
 
 const percent = (share: number): string => `${Number((share * 100).toFixed(2))} %`;
+
+/** The assignment of a household to the model where an earlier run has promoted it; null else. */
+export async function findPromoted(place: Place, { model }: TrainedModel): Promise<string | null> {
+  const { rows } = await place.pool.query<{ assignment: string }>(
+    `SELECT l.experiment_key || '#' || l.iteration || '/' || a.unit_id AS assignment
+     FROM exp.v_lineage l JOIN exp.policy_versions v ON v.id = l.policy_version_id JOIN exp.assignments a USING (experiment_id, variant_id)
+     WHERE v.status = 'production' AND l.mlflow_model_name || '/' || l.mlflow_model_version = $1 AND NOT l.is_control
+     ORDER BY a.assigned_at LIMIT 1`,
+    [model],
+  );
+  return rows[0]?.assignment ?? null;
+}
 
 /** Case 1. Gives a household that got the model, for lineage. */
 export async function promote(place: Place, story: Story, serving: Serving, good: TrainedModel): Promise<string> {
@@ -149,38 +168,41 @@ export async function rollBack(
     'It is served in large batches, which wait 2.2 s to fill. The guardrail on the time that households wait, at most a second more than now, has to stop it.',
   );
   const started = await place.ops<Promotion>(
-    ...start(models.slow, 'it passed, and large batches are cheap', [
-      '--param',
-      'batch_wait_ms=2200',
-      '--param',
-      'deadline_ms=20000',
-    ]),
+    ...start(models.slow, 'it passed, and large batches are cheap', {
+      steps: '0.1,0.25,0.5',
+      more: ['--param', 'batch_wait_ms=2200', '--param', 'deadline_ms=20000'],
+    }),
   );
   const { experiment_key: experiment, experiment_id: id, variants } = started;
   story.tell(
     `${started.policy_version} is ${models.slow.model}; it gets ${percent(started.candidate_share)} of traffic`,
   );
-  const served = await serving.sendHouseholds(2 * householdsPerStep);
-  story.tell(describePlans(served));
-  const decided = await lookUntilDecided(place, story, experiment);
-  story.tell(`look: ${decided.decision}, ${decided.reasons.join('; ')}`);
+  let decided: Look;
+  do {
+    const served = await serving.sendHouseholds(2 * householdsPerStep);
+    story.tell(describePlans(served));
+    decided = await lookUntilDecided(place, story, experiment);
+    story.tell(`look: ${decided.decision}, ${decided.reasons.join('; ')}`);
+  } while (decided.decision === 'step');
   story.check('it is rolled back', decided.decision === 'rolled-back');
-  const { rows } = await place.pool.query<{ metric_name: string; seconds: number | null }>(
-    `SELECT a.metric_name, extract(epoch FROM a.created_at - (
-       SELECT max(enough.at) FROM (
-         SELECT (array_agg(met.at ORDER BY met.at))[$3] AS at FROM (
-           SELECT r.variant_id, e.unit_id, min(e.created_at) AS at FROM exp.events e
-           CROSS JOIN LATERAL jsonb_to_recordset(e.experiments) AS r (experiment_id uuid, variant_id uuid)
-           WHERE r.experiment_id = $1 AND e.event_type = 'plan_generated' GROUP BY 1, 2
-         ) met WHERE met.variant_id = ANY($2::uuid[]) GROUP BY met.variant_id
-       ) enough
-     ))::float8 AS seconds FROM exp.guardrail_actions a WHERE a.experiment_id = $1 ORDER BY a.created_at LIMIT 1`,
-    [id, [variants.control, variants.candidate], demonstration.guardrailUnits],
+  const { rows } = await place.pool.query<{ metric_name: string; created_at: Date }>(
+    'SELECT metric_name, created_at FROM exp.guardrail_actions WHERE experiment_id = $1 ORDER BY created_at LIMIT 1',
+    [id],
   );
   const [action] = rows;
-  const seconds = action?.seconds ?? Number.POSITIVE_INFINITY;
+  const tipped = await findTippingTime(place.pool, {
+    experimentId: id,
+    ...variants,
+    boundMs: waitBoundMs,
+    units: demonstration.guardrailUnits,
+    ...monitorDefaults,
+  });
+  const seconds =
+    action === undefined || tipped === null
+      ? Number.POSITIVE_INFINITY
+      : (action.created_at.getTime() - tipped.getTime()) / 1_000;
   story.tell(
-    `the guardrail ${action?.metric_name ?? '(none)'} acted ${seconds.toFixed(1)} s after both variants had ${demonstration.guardrailUnits} households, the fewest that it judges`,
+    `the guardrail ${action?.metric_name ?? '(none)'} acted ${seconds.toFixed(1)} s after the event that tipped it was accepted`,
   );
   story.check(
     `the rollback came within ${rollbackLimitSeconds} s`,
