@@ -44,6 +44,23 @@ export const createNode = (node: Pick<LineageNode, 'kind' | 'id' | 'text'> & Par
   ...node,
 });
 
+export type Expander = (
+  key: string,
+  bare: () => Promise<LineageNode> | LineageNode,
+  arrows: () => Promise<readonly LineageArrow[]>,
+) => Promise<LineageNode>;
+
+/** Gives a node its branches the first time that its key is met; later it is named only, because its branches are above. */
+export function createExpander(): Expander {
+  const shown = new Set<string>();
+  return async (key, bare, arrows) => {
+    const node = await bare();
+    if (shown.has(key)) return { ...node, problems: [], notes: ['see above'], arrows: [] };
+    shown.add(key);
+    return { ...node, arrows: [...node.arrows, ...(await arrows())] };
+  };
+}
+
 const titleOf = ({ kind, id, text }: LineageNode): string =>
   `${kind === 'policy-version' ? 'policy version' : kind} ${id}${text === '' ? '' : `: ${text}`}`;
 

@@ -3,7 +3,7 @@
 import { splitModel } from './lineage-models.ts';
 import { type LineageDeps, type LineageNodes, plural, policyVersionNode, variantNode } from './lineage-nodes.ts';
 import type { AssignmentRecord, DatasetRecord, EventRecord, PlanRecord, VariantRecord } from './lineage-records.ts';
-import { createNode, type LineageArrow, type LineageNode } from './lineage-tree.ts';
+import { createExpander, createNode, type LineageArrow, type LineageNode } from './lineage-tree.ts';
 
 /** Of the events of a dataset, so many are looked for in Postgres. */
 const countedEvents = 20_000;
@@ -21,18 +21,7 @@ export type TraceBack = {
 };
 
 export function createTraceBack({ records, contents, models }: LineageDeps, nodes: LineageNodes): TraceBack {
-  const shown = new Set<string>();
-  /** A thing that is met again is named only: its branches are above. */
-  const expand = async (
-    key: string,
-    bare: () => Promise<LineageNode> | LineageNode,
-    arrows: () => Promise<LineageArrow[]>,
-  ): Promise<LineageNode> => {
-    const node = await bare();
-    if (shown.has(key)) return { ...node, problems: [], notes: ['see above'], arrows: [] };
-    shown.add(key);
-    return { ...node, arrows: [...node.arrows, ...(await arrows())] };
-  };
+  const expand = createExpander();
 
   const variantBranch = (variant: VariantRecord): Promise<LineageNode> =>
     expand(

@@ -10,7 +10,7 @@ import {
   variantNode,
 } from './lineage-nodes.ts';
 import type { AssignmentRecord, DatasetRecord, EventRecord, PlanRecord, VariantRecord } from './lineage-records.ts';
-import { createNode, type LineageArrow, type LineageNode } from './lineage-tree.ts';
+import { createExpander, createNode, type LineageArrow, type LineageNode } from './lineage-tree.ts';
 
 /** Of the plans of an assignment, so many are named. */
 const namedPlans = 3;
@@ -30,18 +30,7 @@ export type TraceForward = {
 type Use = { readonly trains: boolean; readonly tests: boolean };
 
 export function createTraceForward({ records, contents, models }: LineageDeps, nodes: LineageNodes): TraceForward {
-  const shown = new Set<string>();
-  /** A thing that is met again is named only: its branches are above. */
-  const expand = async (
-    key: string,
-    bare: () => Promise<LineageNode> | LineageNode,
-    arrows: () => Promise<LineageArrow[]>,
-  ): Promise<LineageNode> => {
-    const node = await bare();
-    if (shown.has(key)) return { ...node, problems: [], notes: ['see above'], arrows: [] };
-    shown.add(key);
-    return { ...node, arrows: [...node.arrows, ...(await arrows())] };
-  };
+  const expand = createExpander();
 
   const modelArrow = async (relation: string, model: string): Promise<LineageArrow> => ({
     relation,
