@@ -40,6 +40,11 @@ const commandLine: CommandLine = {
   actor: process.env.OPS_ACTOR ?? process.env.USER ?? userInfo().username,
 };
 
+// `ops … | head` closes the pipe when it has read enough; what the command does is finished all the same.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 try {
   await createProgram(commandLine).parseAsync();
 } catch (error) {
