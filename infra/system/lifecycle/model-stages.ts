@@ -66,10 +66,11 @@ export async function learnNothing(place: Place, story: Story, dataset: string):
     'Case 2: a model learns nothing',
     'The same training on shuffled answers: a control that the gate has to stop.',
   );
-  const parameters = { 'shuffle-targets': 'yes', epochs: '2' };
+  const parameters = { 'shuffle-targets': 'yes', epochs: '4' };
   const shuffled = await trainModel(place, story, { key: 'shuffled', dataset, parameters });
   const { verdict, stage } = await judgeModel(place, story, { key: 'shuffled', model: shuffled.model, dataset });
-  story.check('the model of shuffled answers fails the gate', verdict === 'fail' && stage === 'trained');
+  // Without anything to learn it plans about as well as the log: the gate calls that a fail or inconclusive, and neither is a pass.
+  story.check('the model of shuffled answers does not pass the gate', verdict !== 'pass' && stage === 'trained');
   return shuffled;
 }
 
