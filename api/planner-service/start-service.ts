@@ -64,14 +64,10 @@ export async function startService(options: {
   await recipes.start();
   const outlet = resources.use(
     createEventOutlet({
-      port: createHttpWorkloadPort(
-        { ...neighbors, retry: { deadlineMs: limits.eventRetryMs, attemptTimeoutMs: sendTimeoutMs } },
-        {
-          fetch: globalThis.fetch,
-          sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-          nowMs: clocks.monotonicMs,
-        },
-      ),
+      port: createHttpWorkloadPort({
+        ...neighbors,
+        retry: { deadlineMs: limits.eventRetryMs, attemptTimeoutMs: sendTimeoutMs },
+      }),
       maxQueued: limits.maxQueuedEvents,
       metrics,
       log,

@@ -60,19 +60,12 @@ async function ensureRunning(baseUrl: string, apiKey: string, definition: Experi
 /** Runs both. Idempotent: the same file and seed send the same event ids again. */
 export async function runWorkloads(options: WorkloadOptions): Promise<WorkloadResults> {
   const { assignmentUrl, ingestionUrl, access, onProgress } = options;
-  const port = createHttpWorkloadPort(
-    {
-      assignmentUrl,
-      ingestionUrl,
-      apiKey: access.ingestKey,
-      adminKey: access.adminKey,
-    },
-    {
-      fetch: globalThis.fetch,
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      nowMs: () => performance.now(),
-    },
-  );
+  const port = createHttpWorkloadPort({
+    assignmentUrl,
+    ingestionUrl,
+    apiKey: access.ingestKey,
+    adminKey: access.adminKey,
+  });
   const plan = await planOpenBandit(options.openBanditFile);
   await ensureRunning(assignmentUrl, access.adminKey, plan.definition);
   await ensureRunning(assignmentUrl, access.adminKey, plannerExperiment);

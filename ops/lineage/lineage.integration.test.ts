@@ -142,14 +142,12 @@ beforeAll(async () => {
   ) as [string, string];
   await post(`${assignmentUrl}/v1/experiments`, access.adminKey, experiment('first', [1, 1], 1), [200, 201]);
   await writeDomainRows(database.pool, world.rows);
-  const port = createHttpWorkloadPort(
-    { assignmentUrl, ingestionUrl, apiKey: access.ingestKey, adminKey: access.adminKey },
-    {
-      fetch: globalThis.fetch,
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      nowMs: () => performance.now(),
-    },
-  );
+  const port = createHttpWorkloadPort({
+    assignmentUrl,
+    ingestionUrl,
+    apiKey: access.ingestKey,
+    adminKey: access.adminKey,
+  });
   const { events } = await runPlannerTraffic({ world, effects: {}, experiments: ['first'] }, port);
   await until(
     'every event is in Postgres, in the archive and paired',

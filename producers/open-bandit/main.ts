@@ -40,11 +40,7 @@ async function replay(plan: Awaited<ReturnType<typeof planOpenBandit>>): Promise
     process.exitCode = 2;
     return;
   }
-  const port = createHttpWorkloadPort(parsed.settings, {
-    fetch: globalThis.fetch,
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    nowMs: () => performance.now(),
-  });
+  const port = createHttpWorkloadPort(parsed.settings);
   const line = createProgressLine(process.stderr, () => performance.now());
   const result = await runOpenBandit(plan, port, {
     delivery: { ...defaultDeliveryConfig, batchSize: options.batchSize },

@@ -87,12 +87,7 @@ if (options.definition) {
   const world = simulateWorld({ ...options, catalogue: createCatalogueFromSource(recipes) });
   const pool = createPostgresPool({ ...settings.postgres, applicationName: 'planner-traffic' });
   stack.defer(() => pool.end());
-  const clientDeps = {
-    fetch: globalThis.fetch,
-    sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
-    nowMs: () => performance.now(),
-  };
-  const port = createHttpWorkloadPort(settings, clientDeps);
+  const port = createHttpWorkloadPort(settings);
   const line = createProgressLine(process.stderr, () => performance.now());
   try {
     const rows = await writeDomainRows(pool, world.rows);
@@ -107,7 +102,7 @@ if (options.definition) {
         : await runServedTraffic(
             { ...shared, run: options.run ?? randomUUID(), concurrency: options.concurrency },
             {
-              planner: createHttpPlannerPort({ plannerUrl: options.planner, apiKey: settings.apiKey }, clientDeps),
+              planner: createHttpPlannerPort({ plannerUrl: options.planner, apiKey: settings.apiKey }),
               workload: port,
             },
           );

@@ -3,7 +3,7 @@
 import type { Plan } from '#domain/planning/plan-shape.ts';
 import type { PlanWish } from '#domain/planning/request-of-facts.ts';
 import type { PlanRequest } from '#domain/planning/request-shape.ts';
-import { type BusyRetryDeps, postUntilAnswered } from '../workload-client/busy-retry.ts';
+import { type BusyRetryDeps, postUntilAnswered, systemRetryDeps } from '../workload-client/busy-retry.ts';
 import { WorkloadRequestError } from '../workload-client/http-workload-port.ts';
 import type { AssignedVariant } from '../workload-client/workload-port.ts';
 
@@ -31,7 +31,7 @@ export type PlannerPort = {
 
 export function createHttpPlannerPort(
   config: { readonly plannerUrl: string; readonly apiKey: string },
-  deps: BusyRetryDeps,
+  deps: BusyRetryDeps = systemRetryDeps,
 ): PlannerPort {
   const url = new URL('/v1/plans', config.plannerUrl).href;
   return {

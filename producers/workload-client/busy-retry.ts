@@ -7,6 +7,12 @@ export type BusyRetryDeps = {
   readonly sleep: (ms: number) => Promise<void>;
   readonly nowMs: () => number;
 };
+/** What every process uses; only tests have other clocks and answers. */
+export const systemRetryDeps: BusyRetryDeps = {
+  fetch: globalThis.fetch,
+  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  nowMs: () => performance.now(),
+};
 
 export type BusyRetryConfig = {
   /** No repetition begins later than this after the first attempt. */

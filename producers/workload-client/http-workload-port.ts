@@ -1,6 +1,12 @@
 // The workloads' port over HTTP: the assignment service and the ingestion service.
 
-import { type BusyRetryConfig, type BusyRetryDeps, type HttpAnswer, postUntilAnswered } from './busy-retry.ts';
+import {
+  type BusyRetryConfig,
+  type BusyRetryDeps,
+  type HttpAnswer,
+  postUntilAnswered,
+  systemRetryDeps,
+} from './busy-retry.ts';
 import type { AssignedVariant, EventBody, SendOutcome, WorkloadPort } from './workload-port.ts';
 
 export type HttpWorkloadPortConfig = {
@@ -26,7 +32,10 @@ export class WorkloadRequestError extends Error {
 
 type JsonObject = { readonly [key: string]: unknown };
 
-export function createHttpWorkloadPort(config: HttpWorkloadPortConfig, deps: BusyRetryDeps): WorkloadPort {
+export function createHttpWorkloadPort(
+  config: HttpWorkloadPortConfig,
+  deps: BusyRetryDeps = systemRetryDeps,
+): WorkloadPort {
   const post = (base: string, path: string, apiKey: string, body: unknown) =>
     postUntilAnswered({ url: new URL(path, base).href, apiKey, body }, deps, config.retry);
 

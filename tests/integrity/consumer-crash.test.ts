@@ -43,15 +43,12 @@ afterAll(async () => {
 
 /** A port to the services that remembers every acknowledged event. */
 function createRecordingPort(acknowledged: Map<string, EventBody>): WorkloadPort {
-  const port = createHttpWorkloadPort(
-    {
-      assignmentUrl: run.system.process('assignment-service').url,
-      ingestionUrl: run.system.process('ingestion-service').url,
-      apiKey: run.access.ingestKey,
-      adminKey: run.access.adminKey,
-    },
-    { fetch: globalThis.fetch, sleep: (ms) => sleep(ms), nowMs: () => performance.now() },
-  );
+  const port = createHttpWorkloadPort({
+    assignmentUrl: run.system.process('assignment-service').url,
+    ingestionUrl: run.system.process('ingestion-service').url,
+    apiKey: run.access.ingestKey,
+    adminKey: run.access.adminKey,
+  });
   return {
     ...port,
     send: async (events) => {

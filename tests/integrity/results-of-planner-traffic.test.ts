@@ -67,19 +67,12 @@ async function sendTraffic(key: string, candidate: VariantEffect): Promise<void>
     },
   };
   await post(`${assignmentUrl}/v1/experiments`, access.adminKey, definition, [200, 201]);
-  const port = createHttpWorkloadPort(
-    {
-      assignmentUrl,
-      ingestionUrl: system.process('ingestion-service').url,
-      apiKey: access.ingestKey,
-      adminKey: access.adminKey,
-    },
-    {
-      fetch: globalThis.fetch,
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      nowMs: () => performance.now(),
-    },
-  );
+  const port = createHttpWorkloadPort({
+    assignmentUrl,
+    ingestionUrl: system.process('ingestion-service').url,
+    apiKey: access.ingestKey,
+    adminKey: access.adminKey,
+  });
   const recipes = JSON.parse(readFileSync(new URL('../../data/recipes.json', import.meta.url), 'utf8'));
   const world = simulateWorld({
     seed: 3,

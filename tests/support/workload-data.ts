@@ -110,19 +110,12 @@ async function replayOpenBandit({ database }: TestSystem, port: ReturnType<typeo
 }
 
 function portOf({ system, access }: TestSystem) {
-  return createHttpWorkloadPort(
-    {
-      assignmentUrl: system.process('assignment-service').url,
-      ingestionUrl: system.process('ingestion-service').url,
-      apiKey: access.ingestKey,
-      adminKey: access.adminKey,
-    },
-    {
-      fetch: globalThis.fetch,
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      nowMs: () => performance.now(),
-    },
-  );
+  return createHttpWorkloadPort({
+    assignmentUrl: system.process('assignment-service').url,
+    ingestionUrl: system.process('ingestion-service').url,
+    apiKey: access.ingestKey,
+    adminKey: access.adminKey,
+  });
 }
 
 /** Starts the system, lets both workloads run, waits until every group has it all and records the results, as the monitor does. */

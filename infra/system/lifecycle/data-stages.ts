@@ -31,19 +31,12 @@ export function readCatalogue() {
 }
 
 export function workloadPort({ system, access }: Place): WorkloadPort {
-  return createHttpWorkloadPort(
-    {
-      assignmentUrl: system.process('assignment-service').url,
-      ingestionUrl: system.process('ingestion-service').url,
-      apiKey: access.ingestKey,
-      adminKey: access.adminKey,
-    },
-    {
-      fetch: globalThis.fetch,
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      nowMs: () => performance.now(),
-    },
-  );
+  return createHttpWorkloadPort({
+    assignmentUrl: system.process('assignment-service').url,
+    ingestionUrl: system.process('ingestion-service').url,
+    apiKey: access.ingestKey,
+    adminKey: access.adminKey,
+  });
 }
 
 /** Submits a job, waits for its end, and gives its result. @throws StackError when it is dead. */

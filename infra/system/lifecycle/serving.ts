@@ -39,14 +39,7 @@ export async function startServing(
       onUnexpectedEnd: options.onUnexpectedEnd,
     }),
   );
-  const port = createHttpPlannerPort(
-    { plannerUrl: planner.service.url, apiKey: access.ingestKey },
-    {
-      fetch: globalThis.fetch,
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      nowMs: () => performance.now(),
-    },
-  );
+  const port = createHttpPlannerPort({ plannerUrl: planner.service.url, apiKey: access.ingestKey });
   let rounds = 0;
   // A run that is begun again asks for other plans than the one before it.
   const begun = Date.now();
