@@ -66,11 +66,18 @@ export function createJobQueues(options: { redis: Redis; prefix: string; kinds: 
     return queue;
   };
   const findWithState = async (kind: string, key: string): Promise<[Job<JobData>, JobView] | null> => {
-    const job = (await queueOf(kind).getJob(key)) as Job<JobData> | undefined;
-    if (job === undefined) return null;
-    const state = await job.getState();
-    if (!queueStates.includes(state as QueueState)) return null;
-    return [job, toJobView(kind, state as QueueState, job)];
+    const queue = queueOf(kind);
+    // A job and its state are two reads, and a worker may move the job between them. The state read before and
+    // after it tells; else a job would be shown as completed with the attempts and the result of before.
+    let state = await queue.getJobState(key);
+    while (true) {
+      const job = (await queue.getJob(key)) as Job<JobData> | undefined;
+      if (job === undefined) return null;
+      const stateBefore = state;
+      state = await queue.getJobState(key);
+      if (!queueStates.includes(state as QueueState)) return null;
+      if (state === stateBefore) return [job, toJobView(kind, state as QueueState, job)];
+    }
   };
   const get = async (kind: string, key: string): Promise<[Job<JobData>, JobView]> => {
     const found = await findWithState(kind, key);
@@ -107,7 +114,7 @@ export function createJobQueues(options: { redis: Redis; prefix: string; kinds: 
       return { job: view, isNew: job.data.submissionId === submissionId };
     },
     list: async ({ kinds, states, limit }) => {
-      const found = await Promise.all(
+      const listed = await Promise.all(
         kinds.flatMap((kind) =>
           queueStates.map(async (state) => {
             const jobs = (await queueOf(kind).getJobs([state], 0, limit - 1)) as (Job<JobData> | undefined)[];
@@ -116,11 +123,16 @@ export function createJobQueues(options: { redis: Redis; prefix: string; kinds: 
           }),
         ),
       );
-      return found
+      const newest = listed
         .flat()
         .filter(({ state }) => states.includes(state))
-        .sort((a, b) => (a.submittedAt < b.submittedAt ? 1 : -1))
-        .slice(0, limit);
+        .sort((a, b) => (a.submittedAt < b.submittedAt ? 1 : -1));
+      // One that moves meanwhile is listed under two states, each with what was read at another time.
+      const names = new Map(newest.map(({ kind, key }) => [`${kind}/${key}`, { kind, key }]));
+      const found = await Promise.all(
+        [...names.values()].slice(0, limit).map(({ kind, key }) => findWithState(kind, key)),
+      );
+      return found.flatMap((pair) => (pair !== null && states.includes(pair[1].state) ? [pair[1]] : []));
     },
     find: async (kind, key) => (await findWithState(kind, key))?.[1] ?? null,
     get: async (kind, key) => (await get(kind, key))[1],
