@@ -28,6 +28,7 @@ export async function readOrMakeCredentials(localDir: string): Promise<Credentia
     prefectPassword: secret(),
     ...known,
   };
-  await writeFileAtomically(path, `${JSON.stringify(credentials, null, 2)}\n`);
+  const isComplete = Object.keys(credentials).every((name) => name in known);
+  if (!isComplete) await writeFileAtomically(path, `${JSON.stringify(credentials, null, 2)}\n`);
   return credentials;
 }

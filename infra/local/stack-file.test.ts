@@ -1,5 +1,5 @@
 // Tests what counts as a running stack and what a dead one left.
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -12,6 +12,7 @@ import {
   removeStackFile,
   type StackFile,
   stackFilePath,
+  writeFileAtomically,
   writeStackFile,
 } from './stack-file.ts';
 
@@ -103,4 +104,12 @@ test('counts as leftovers only the recorded programs that still run', () => {
   const running = new Set([11, 13, 99]);
   const leftovers = listLeftovers(stackFile(), ({ pid }) => running.has(pid));
   expect(leftovers.map(({ pid }) => pid).sort()).toEqual([11, 13]);
+});
+
+test('a file that is written by many at once holds what one of them wrote, and nothing unfinished stays', async () => {
+  const path = join(localDir, 'secrets.json');
+  const contents = Array.from({ length: 20 }, (_, index) => `${index}`.repeat(1_000));
+  await Promise.all(contents.map((content) => writeFileAtomically(path, content)));
+  expect(contents).toContain(readFileSync(path, 'utf8'));
+  expect(readdirSync(localDir)).toEqual(['secrets.json']);
 });

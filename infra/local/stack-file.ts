@@ -1,4 +1,5 @@
 // stack.json: what runs and where; written by the supervising process, read by everything that needs an address.
+import { randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -66,7 +67,8 @@ export function removeStackFile(localDir: string): void {
 
 /** Readers see the old content or the new, never a part; only the owner may read it. */
 export async function writeFileAtomically(path: string, content: string): Promise<void> {
-  const unfinished = `${path}.${process.pid}.new`;
+  // A name for each call: two of one process may write at once.
+  const unfinished = `${path}.${randomUUID()}.new`;
   await writeFile(unfinished, content, { mode: 0o600 });
   await rename(unfinished, path);
 }
