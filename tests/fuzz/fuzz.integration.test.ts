@@ -1,5 +1,7 @@
-// Both services under random requests of their own documents: no 5xx, nothing undocumented, and no hang.
+// The services under random requests of their own documents: no 5xx, nothing undocumented, and no hang.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeDomainRows } from '#producers/planner-traffic/write-domain-rows.ts';
+import { sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
 import {
   addApiKey,
   definitionOf,
@@ -10,6 +12,8 @@ import {
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { type IngestionInstance, startIngestion } from '#tests/support/ingestion-service-instance.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
+import { type PlannerInstance, startPlannerInstance } from '#tests/support/planner-service-instance.ts';
+import { until } from '#tests/support/poll.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 import { fuzzService } from './fuzzer.ts';
 
@@ -17,6 +21,13 @@ let database: TestDatabase;
 let topics: TestTopics;
 let assignment: ServiceInstance;
 let ingestion: IngestionInstance;
+let planner: PlannerInstance;
+const world = sampleWorld({ households: 1, days: 1 });
+const knownOfPlanner = {
+  household_id: world.members[0]!.householdId,
+  requested_at: '2026-01-05T12:00:00Z',
+  date: '2026-01-06',
+};
 const urls: Record<string, string> = {};
 
 beforeAll(async () => {
@@ -31,9 +42,18 @@ beforeAll(async () => {
   ingestion = await startIngestion({ database, topics, key: testKey });
   urls.assignment = await assignment.app.listen({ host: '127.0.0.1', port: 0 });
   urls.ingestion = ingestion.url;
+  await writeDomainRows(database.pool, world.rows);
+  planner = await startPlannerInstance({
+    database,
+    assignmentUrl: urls.assignment,
+    ingestionUrl: urls.ingestion,
+    key: testKey,
+  });
+  urls.planner = planner.url;
   expect((await assignment.call('POST', '/v1/experiments', definitionOf({ key: 'x' }))).status).toBe(201);
 });
 afterAll(async () => {
+  await planner?.stop();
   await assignment?.stop();
   await ingestion?.stop();
   await topics?.drop();
@@ -44,10 +64,28 @@ afterAll(async () => {
 test.concurrent.each([
   ['assignment', 8, 400],
   ['ingestion', 40, 100],
+  ['planner', 40, 100],
 ])('the %s service', { timeout: 600_000 }, async (service, examples, atLeast) => {
-  const { passed, caseCount, output } = await fuzzService({ url: urls[service]!, apiKey: testKey, examples, seed: 4 });
+  const { passed, caseCount, output } = await fuzzService({
+    url: urls[service]!,
+    apiKey: testKey,
+    examples,
+    seed: 4,
+    known: service === 'planner' ? knownOfPlanner : {},
+  });
   expect(passed, output).toBe(true);
   expect(caseCount).toBeGreaterThan(atLeast);
+});
+
+test('whatever plan was served, its events were accepted', async () => {
+  const text = await until('no event waits', async () => {
+    const metrics = await (await fetch(`${urls.planner}/metrics`)).text();
+    return /^planner_waiting_events\{.*\} 0$/m.test(metrics) && metrics;
+  });
+  const countOf = (labels: string): number => Number(new RegExp(`^planner_${labels}.*\\} (\\d+)$`, 'm').exec(text)?.[1]);
+  expect(countOf('answers_total\\{status="200"')).toBeGreaterThan(10);
+  expect(countOf('events_total\\{outcome="accepted"')).toBeGreaterThan(10);
+  expect([countOf('events_total\\{outcome="rejected"'), countOf('events_total\\{outcome="lost"')]).toEqual([0, 0]);
 });
 
 test('a service that breaks its document is found out', { timeout: 120_000 }, async () => {

@@ -32,6 +32,8 @@ export async function fuzzService(options: {
   apiKey: string;
   examples: number;
   seed: number;
+  /** Values of fields of the body for which something exists: half of the requests have them. */
+  known?: Readonly<Record<string, unknown>>;
   onOutput?: (text: string) => void;
 }): Promise<FuzzReport> {
   const program = join(dirname(await pythonWith('requirements-fuzz.txt')), 'st');
@@ -44,7 +46,18 @@ export async function fuzzService(options: {
       ...['--max-examples', String(options.examples), '--seed', String(options.seed), '--request-timeout', '30'],
       ...['--continue-on-failure', '--no-shrink', '--suppress-health-check', 'all', '--warnings', 'off'],
     ],
-    { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: folder, NO_COLOR: '1' } },
+    {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: process.env.PATH,
+        HOME: folder,
+        NO_COLOR: '1',
+        PYTHONDONTWRITEBYTECODE: '1',
+        SCHEMATHESIS_HOOKS: join(import.meta.dirname, 'known_values.py'),
+        KNOWN_VALUES: JSON.stringify(options.known ?? {}),
+      },
+    },
   );
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
