@@ -1,10 +1,11 @@
-// Every route of both services is closed without a key and to a key of another scope, except those that say how the service is.
+// Every route of each service is closed without a key and to a key of another scope, except those that say how the service is.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ApiKeyScope, apiKeyScopes } from '#api/authentication.ts';
 import { addApiKey, type ServiceInstance, startInstance } from '#tests/support/assignment-service-instance.ts';
 import { createTestDatabase, type TestDatabase } from '#tests/support/database.ts';
 import { type IngestionInstance, startIngestion } from '#tests/support/ingestion-service-instance.ts';
 import { createTestTopics, type TestTopics } from '#tests/support/kafka.ts';
+import { type PlannerInstance, startPlannerInstance } from '#tests/support/planner-service-instance.ts';
 import { until } from '#tests/support/poll.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 
@@ -14,7 +15,15 @@ let database: TestDatabase;
 let topics: TestTopics;
 let assignment: ServiceInstance;
 let ingestion: IngestionInstance;
-const urls = { assignment: '', ingestion: '' };
+let planner: PlannerInstance;
+const services = ['assignment', 'ingestion', 'planner'] as const;
+const urls = { assignment: '', ingestion: '', planner: '' };
+/** A route of each service, and the scope that opens it. */
+const doors = {
+  assignment: { path: '/v1/assignments', scope: 'assign' },
+  ingestion: { path: '/v1/events', scope: 'ingest' },
+  planner: { path: '/v1/plans', scope: 'assign' },
+} as const;
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -29,8 +38,16 @@ beforeAll(async () => {
   ingestion = await startIngestion({ database, topics, key: secretOf('ingest') });
   urls.assignment = await assignment.app.listen({ host: '127.0.0.1', port: 0 });
   urls.ingestion = ingestion.url;
+  planner = await startPlannerInstance({
+    database,
+    assignmentUrl: urls.assignment,
+    ingestionUrl: urls.ingestion,
+    key: secretOf('assign'),
+  });
+  urls.planner = planner.url;
 });
 afterAll(async () => {
+  await planner?.stop();
   await assignment?.stop();
   await ingestion?.stop();
   await topics?.drop();
@@ -63,13 +80,13 @@ async function statusOf(url: string, { method, path }: Operation, authorization?
 
 /** What a key of each scope may do: the first segments of paths, by method. */
 const opened: Readonly<Record<ApiKeyScope, readonly RegExp[]>> = {
-  assign: [/^POST \/v1\/assignments$/, /^GET \/v1\/definitions/, /^POST \/ofrep\//, /^POST \/v1\/units\/link$/],
+  assign: [/^POST \/v1\/(assignments|plans)$/, /^GET \/v1\/definitions/, /^POST \/ofrep\//, /^POST \/v1\/units\/link$/],
   ingest: [/^POST \/v1\/events$/],
   read: [/^GET \/v1\/(definitions|experiments|promotions|units)/],
   admin: [/^(GET|POST) \/v1\/(experiments|promotions|units)(?!\/link)/, /^POST \/v1\/assignments\/import$/],
 };
 
-describe.each(['assignment', 'ingestion'] as const)('the %s service', (service) => {
+describe.each(services)('the %s service', (service) => {
   test('answers 401 to everything without a known key', async () => {
     await database.pool.query("UPDATE exp.api_keys SET revoked_at = now() WHERE name = 'name of revoked'");
     const operations = await listOperations(urls[service]);
@@ -98,10 +115,10 @@ describe.each(['assignment', 'ingestion'] as const)('the %s service', (service) 
   );
 
   test('refuses an address that cannot be read, and one without a body, in the usual shape', async () => {
-    const headers = { authorization: `Bearer ${secretOf(service === 'assignment' ? 'assign' : 'ingest')}` };
+    const { path, scope } = doors[service];
+    const headers = { authorization: `Bearer ${secretOf(scope)}` };
     const broken = await fetch(`${urls[service]}/v1/%zz`, { headers });
     expect([broken.status, await broken.json()]).toMatchObject([400, { code: 'invalid-request' }]);
-    const path = service === 'assignment' ? '/v1/assignments' : '/v1/events';
     const empty = await fetch(`${urls[service]}${path}`, { method: 'POST', headers });
     expect([empty.status, await empty.json()]).toMatchObject([400, { message: expect.any(String) }]);
   });

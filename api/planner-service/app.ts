@@ -14,7 +14,7 @@ import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import type { Tracing } from '#platform/telemetry/tracing.ts';
 import type { ServePlan } from './serve-plan.ts';
-import { type PlanBody, planAnswerSchema, planBodySchema } from './wire-schemas.ts';
+import { bodyBytes, type PlanBody, planAnswerSchema, planBodySchema } from './wire-schemas.ts';
 
 export type AppDeps = {
   keys: Pick<ApiKeyStore, 'find'>;
@@ -28,8 +28,6 @@ export type AppDeps = {
   tracing: Tracing;
   log: Logger;
 };
-
-const bodyBytes = 512 * 1024;
 
 /** Builds the application; tests call `inject` on it, `main.ts` calls `listen`. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {

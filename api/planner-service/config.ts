@@ -1,6 +1,7 @@
 // Settings of the planner service.
 import {
   corsSettings,
+  eventTimeSettings,
   httpSettings,
   postgresSettings,
   rateLimitSettings,
@@ -94,5 +95,6 @@ export const plannerServiceConfig = defineConfig({
       { default: 300_000 },
     ),
   },
+  eventTime: eventTimeSettings,
   telemetry: tracedTelemetrySettings,
 });

@@ -1,14 +1,9 @@
 // One request from its arrival to its answer: facts, assignment, plan, events.
-import { Value } from '@sinclair/typebox/value';
 import { v7 } from 'uuid';
 import { RequestError } from '#api/request-error.ts';
 import { formatPolicyVersion } from '#domain/definitions/policy.ts';
-import type { Catalogue } from '#domain/planning/catalogue.ts';
 import { toRequestContext } from '#domain/planning/request-context.ts';
-import { type HouseholdFacts, requestOfFacts } from '#domain/planning/request-of-facts.ts';
-import { type PlanRequest, PlanRequestShape } from '#domain/planning/request-shape.ts';
-import { createRandom } from '#domain/planning/seeded-random.ts';
-import { describeError, FatalError } from '#platform/errors.ts';
+import { describeError } from '#platform/errors.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import { type AskAssignments, type HouseholdAssignments, toExperimentRefs } from './assignment-client.ts';
@@ -18,7 +13,7 @@ import type { InferenceClient } from './inference-client.ts';
 import { makePlan, type TokenPrices } from './make-plan.ts';
 import { type ServedPlan, toPlanEvents } from './plan-events.ts';
 import type { PolicyDirectory } from './policy-directory.ts';
-import type { RecipeHistory } from './recipe-history.ts';
+import { createRequestReader, type RequestReaderDeps } from './read-request.ts';
 import { type PlannerChoice, resolvePlanner } from './resolve-planner.ts';
 import { createSeldomLog } from './seldom-log.ts';
 import type { Shadow } from './shadow.ts';
@@ -26,9 +21,7 @@ import type { PlanAnswer, PlanBody } from './wire-schemas.ts';
 
 export type ServePlan = (body: PlanBody) => Promise<PlanAnswer>;
 
-export type ServePlanDeps = {
-  findFacts: (householdId: string, time: string) => Promise<HouseholdFacts | null>;
-  recipes: Pick<RecipeHistory, 'catalogueAt' | 'lookAgain'>;
+export type ServePlanDeps = Omit<RequestReaderDeps, 'nowMs'> & {
   policies: Pick<PolicyDirectory, 'current' | 'lookAgain'>;
   askAssignments: AskAssignments;
   inference: InferenceClient;
@@ -48,6 +41,7 @@ export type ServePlanDeps = {
 /** @throws RequestError for what the caller can do something about; a dependency's error when the household cannot be read. */
 export function createServePlan(deps: ServePlanDeps): ServePlan {
   const { metrics, clocks } = deps;
+  const readRequest = createRequestReader({ ...deps, nowMs: clocks.epochMs });
   const warn = createSeldomLog(deps.log, clocks.monotonicMs);
   const plans = metrics.counter('planner_plans_total', 'Plans served, by what made them', [
     'planner',
@@ -68,7 +62,7 @@ export function createServePlan(deps: ServePlanDeps): ServePlan {
   const serve = async (body: PlanBody): Promise<PlanAnswer> => {
     const startedAt = clocks.monotonicMs();
     const planId = body.plan_id ?? v7();
-    const { request, catalogue } = await readRequest(deps, body, planId);
+    const { request, catalogue } = await readRequest(body, planId);
     const assigned = await deps.askAssignments(body.household_id, toRequestContext(request));
     if (assigned.problem !== null) {
       unassigned.inc();
@@ -130,78 +124,6 @@ export function createServePlan(deps: ServePlanDeps): ServePlan {
       inFlightGauge.set(inFlight);
     }
   };
-}
-
-async function readRequest(
-  deps: ServePlanDeps,
-  { household_id, request: wish }: PlanBody,
-  planId: string,
-): Promise<{ request: PlanRequest; catalogue: Catalogue }> {
-  const requestedAt = toInstant(wish.requested_at, deps.clocks.epochMs());
-  const slotIds = new Set(wish.slots.map(({ date, meal }) => `${date}/${meal}`));
-  if (slotIds.size < wish.slots.length) {
-    throw new RequestError(400, {
-      code: 'invalid-request',
-      field: 'request.slots',
-      message: 'request.slots must name each date and meal once',
-    });
-  }
-  const unreal = wish.slots.findIndex(({ date }) => !isCalendarDate(date));
-  if (unreal !== -1) {
-    throw new RequestError(400, {
-      code: 'invalid-request',
-      field: `request.slots[${unreal}].date`,
-      message: `request.slots[${unreal}].date is no day of the calendar: ${wish.slots[unreal]!.date}`,
-    });
-  }
-  const facts = await deps.findFacts(household_id, requestedAt);
-  if (facts === null) {
-    throw new RequestError(404, {
-      code: 'unknown-household',
-      field: 'household_id',
-      message: `nothing is known of household ${household_id} at ${requestedAt}`,
-    });
-  }
-  const catalogue = await findCatalogue(deps.recipes, requestedAt);
-  const random = createRandom(`planner-service/candidates/${planId}`);
-  const { workflow_type, mode, slots, previous_plan = null } = wish;
-  const request = requestOfFacts({ workflow_type, mode, requested_at: requestedAt, slots, previous_plan }, facts, {
-    catalogue,
-    random,
-  });
-  const problem = Value.Errors(PlanRequestShape, request).First();
-  if (problem !== undefined) {
-    // Without the household: logs hold no unit ids.
-    throw new FatalError(`the rows of a household make no request: ${problem.path} ${problem.message}`, {
-      code: 'unexpected',
-    });
-  }
-  return { request, catalogue };
-}
-
-function isCalendarDate(text: string): boolean {
-  const ms = Date.parse(`${text}T00:00:00Z`);
-  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
-}
-
-function toInstant(text: string | undefined, nowMs: number): string {
-  const ms = text === undefined ? nowMs : Date.parse(text);
-  if (Number.isNaN(ms)) {
-    throw new RequestError(400, {
-      code: 'invalid-request',
-      field: 'request.requested_at',
-      message: `request.requested_at is no time: ${text}`,
-    });
-  }
-  return new Date(ms).toISOString();
-}
-
-async function findCatalogue(recipes: ServePlanDeps['recipes'], time: string): Promise<Catalogue> {
-  const isEmpty = (catalogue: Catalogue): boolean => catalogue.listRecipes().length === 0;
-  if (isEmpty(recipes.catalogueAt(time))) await recipes.lookAgain();
-  const catalogue = recipes.catalogueAt(time);
-  if (!isEmpty(catalogue)) return catalogue;
-  throw new RequestError(503, { code: 'no-recipes', message: `there is no recipe in exp.recipes at ${time}` });
 }
 
 /** A version that was made a moment ago may not be in memory yet. */

@@ -101,6 +101,7 @@ export async function startService(options: {
     servePlan: createServePlan({
       findFacts: (householdId, time) => findHouseholdFacts(pool, householdId, time),
       recipes,
+      eventTime: config.eventTime,
       policies,
       askAssignments: createAssignmentClient({
         url: neighbors.assignmentUrl,

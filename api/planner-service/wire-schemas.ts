@@ -2,15 +2,42 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { PlanShape } from '#domain/planning/plan-shape.ts';
 import { MealShape } from '#domain/planning/recipe-shape.ts';
-import { CalendarDateShape, PlanRequestShape, UuidShape } from '#domain/planning/request-shape.ts';
+import { CalendarDateShape, PlanRequestShape, PreviousPlanShape, UuidShape } from '#domain/planning/request-shape.ts';
 
 const closed = { additionalProperties: false } as const;
 /** Without its id: a schema of that name would be compiled twice. */
 const { $id: _, ...planShape } = PlanShape;
-const { workflow_type, mode, previous_plan } = PlanRequestShape.properties;
+const { workflow_type, mode } = PlanRequestShape.properties;
 
+/** With these bounds, and that of the body, the event about a plan is never larger than the ingestion service takes. */
 export const maxSlots = 50;
 export const maxCandidates = 50;
+export const bodyBytes = 256 * 1024;
+const maxRecipeIdLength = 200;
+
+const recipeIdSchema = Type.String({ minLength: 1, maxLength: maxRecipeIdLength });
+const { plan_id, outcome, slots: previousSlots } = PreviousPlanShape.properties;
+const { slot_id } = previousSlots.items.properties;
+const previousPlanSchema = Type.Object(
+  {
+    plan_id,
+    outcome,
+    slots: Type.Array(
+      Type.Object(
+        {
+          slot_id,
+          recipe_id: recipeIdSchema,
+          replaced_recipe_id: Type.Union([recipeIdSchema, Type.Null()], {
+            description: 'what had been planned, where the household replaced it by recipe_id',
+          }),
+        },
+        closed,
+      ),
+      { maxItems: maxSlots },
+    ),
+  },
+  closed,
+);
 
 export const planBodySchema = Type.Object(
   {
@@ -18,7 +45,7 @@ export const planBodySchema = Type.Object(
     plan_id: Type.Optional(
       Type.String({
         ...UuidShape,
-        description: 'Lower-case UUID. A repetition with the same id sends no second event; a new one when absent',
+        description: 'Lower-case UUID; a new one when absent. A repetition with the same id gives the same plan of the rules and counts once: its events have the same ids, and where their content differs, as latency does, they end as dead letters',
       }),
     ),
     request: Type.Object(
@@ -29,7 +56,7 @@ export const planBodySchema = Type.Object(
           Type.String({
             pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,3})?Z$',
             description:
-              'ISO 8601 in UTC, with Z: what the household had at that time counts, and the events get it; now when absent',
+              'ISO 8601 in UTC, with Z: what the household had at that time counts, and the events get it; at most EVENT_TIME_MAX_AHEAD_MS ahead; now when absent',
           }),
         ),
         slots: Type.Array(
@@ -39,7 +66,7 @@ export const planBodySchema = Type.Object(
               meal: MealShape,
               servings: Type.Integer({ minimum: 1, maximum: 100, description: 'people who eat' }),
               candidates: Type.Optional(
-                Type.Array(Type.String({ minLength: 1, maxLength: 200 }), {
+                Type.Array(recipeIdSchema, {
                   minItems: 1,
                   maxItems: maxCandidates,
                   uniqueItems: true,
@@ -51,7 +78,7 @@ export const planBodySchema = Type.Object(
           ),
           { minItems: 1, maxItems: maxSlots },
         ),
-        previous_plan: Type.Optional(previous_plan),
+        previous_plan: Type.Optional(Type.Union([previousPlanSchema, Type.Null()])),
       },
       closed,
     ),

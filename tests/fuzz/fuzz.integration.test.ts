@@ -1,7 +1,6 @@
 // The services under random requests of their own documents: no 5xx, nothing undocumented, and no hang.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeDomainRows } from '#producers/planner-traffic/write-domain-rows.ts';
-import { sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
 import {
   addApiKey,
   definitionOf,
@@ -16,18 +15,13 @@ import { type PlannerInstance, startPlannerInstance } from '#tests/support/plann
 import { until } from '#tests/support/poll.ts';
 import { stackEndpoints } from '#tests/support/stack.ts';
 import { fuzzService } from './fuzzer.ts';
+import { knownOfPlanner, plannerRows } from './known-household.ts';
 
 let database: TestDatabase;
 let topics: TestTopics;
 let assignment: ServiceInstance;
 let ingestion: IngestionInstance;
 let planner: PlannerInstance;
-const world = sampleWorld({ households: 1, days: 1 });
-const knownOfPlanner = {
-  household_id: world.members[0]!.householdId,
-  requested_at: '2026-01-05T12:00:00Z',
-  date: '2026-01-06',
-};
 const urls: Record<string, string> = {};
 
 beforeAll(async () => {
@@ -42,7 +36,7 @@ beforeAll(async () => {
   ingestion = await startIngestion({ database, topics, key: testKey });
   urls.assignment = await assignment.app.listen({ host: '127.0.0.1', port: 0 });
   urls.ingestion = ingestion.url;
-  await writeDomainRows(database.pool, world.rows);
+  await writeDomainRows(database.pool, plannerRows);
   planner = await startPlannerInstance({
     database,
     assignmentUrl: urls.assignment,
@@ -64,7 +58,7 @@ afterAll(async () => {
 test.concurrent.each([
   ['assignment', 8, 400],
   ['ingestion', 40, 100],
-  ['planner', 40, 100],
+  ['planner', 20, 100],
 ])('the %s service', { timeout: 600_000 }, async (service, examples, atLeast) => {
   const { passed, caseCount, output } = await fuzzService({
     url: urls[service]!,
@@ -82,7 +76,8 @@ test('whatever plan was served, its events were accepted', async () => {
     const metrics = await (await fetch(`${urls.planner}/metrics`)).text();
     return /^planner_waiting_events\{.*\} 0$/m.test(metrics) && metrics;
   });
-  const countOf = (labels: string): number => Number(new RegExp(`^planner_${labels}.*\\} (\\d+)$`, 'm').exec(text)?.[1]);
+  const countOf = (labels: string): number =>
+    Number(new RegExp(`^planner_${labels}.*\\} (\\d+)$`, 'm').exec(text)?.[1]);
   expect(countOf('answers_total\\{status="200"')).toBeGreaterThan(10);
   expect(countOf('events_total\\{outcome="accepted"')).toBeGreaterThan(10);
   expect([countOf('events_total\\{outcome="rejected"'), countOf('events_total\\{outcome="lost"')]).toEqual([0, 0]);

@@ -1,11 +1,18 @@
-// `npm run fuzz -- [--examples N] [--seed N]`: both services as processes on a stack of their own, fuzzed one after the other.
+// `npm run fuzz -- [--examples N] [--seed N]`: the services as processes on a stack of their own, fuzzed one after the other.
 import { parseArgs } from 'node:util';
 import { deployLocally } from '#infra/system/bring-up.ts';
 import { deriveLocalAccess } from '#infra/system/local-access.ts';
+import { startPlanner } from '#infra/system/planner.ts';
 import { type ProcessName, processSpecs } from '#infra/system/process-specs.ts';
 import { startSystem } from '#infra/system/system.ts';
+import { createPostgresPool } from '#platform/postgres/pool.ts';
+import { writeDomainRows } from '#producers/planner-traffic/write-domain-rows.ts';
 import { startTemporaryStack } from '#tests/support/temporary-stack.ts';
 import { fuzzService } from './fuzzer.ts';
+import { knownOfPlanner, plannerRows } from './known-household.ts';
+
+/** Nobody listens there: the inference process is fuzzed without a model. */
+const noMlflow = { url: 'http://127.0.0.1:9' };
 
 function readCount(name: string, text: string): number {
   const count = Number(text);
@@ -24,28 +31,42 @@ async function main(): Promise<boolean> {
   const examples = readCount('examples', values.examples);
   const seed = readCount('seed', values.seed);
   const report = (text: string): void => void process.stderr.write(`${text}\n`);
-  report('starting a local stack and both services');
+  report('starting a local stack and the services');
   await using stack = await startTemporaryStack();
-  await deployLocally(stack.endpoints);
-  const services: readonly ProcessName[] = ['assignment-service', 'ingestion-service'];
+  const { endpoints, localDir } = stack;
+  await deployLocally(endpoints);
+  const pool = createPostgresPool({ url: endpoints.postgres.superuserUrl, poolSize: 1, applicationName: 'fuzz' });
+  await writeDomainRows(pool, plannerRows).finally(() => pool.end());
+  const doors: readonly ProcessName[] = ['assignment-service', 'ingestion-service'];
   await using system = await startSystem({
-    endpoints: stack.endpoints,
-    localDir: stack.localDir,
+    endpoints,
+    localDir,
     ports: 'free',
-    replicas: Object.fromEntries(processSpecs.map(({ name }) => [name, services.includes(name) ? 1 : 0])),
+    replicas: Object.fromEntries(processSpecs.map(({ name }) => [name, doors.includes(name) ? 1 : 0])),
     onUnexpectedEnd: report,
   });
-  const { adminKey, ingestKey } = deriveLocalAccess(stack.endpoints);
+  const urlOf = (name: ProcessName): string => system.process(name).url;
+  await using planner = await startPlanner({
+    endpoints: { ...endpoints, mlflow: noMlflow },
+    localDir,
+    assignmentUrl: urlOf('assignment-service'),
+    ingestionUrl: urlOf('ingestion-service'),
+    ports: 'free',
+    onProgress: report,
+    onUnexpectedEnd: report,
+  });
+  const { adminKey, ingestKey } = deriveLocalAccess(endpoints);
+  const services = [
+    { name: 'assignment-service', url: urlOf('assignment-service'), apiKey: adminKey, known: {} },
+    { name: 'ingestion-service', url: urlOf('ingestion-service'), apiKey: ingestKey, known: {} },
+    { name: 'planner-service', url: planner.service.url, apiKey: ingestKey, known: knownOfPlanner },
+    { name: 'planner-inference', url: planner.inference.url, apiKey: '', known: {} },
+  ];
   let passed = true;
-  for (const name of services) {
+  for (const { name, ...service } of services) {
     report(`${name}: ${examples} random requests per operation, seed ${seed}`);
-    const result = await fuzzService({
-      url: system.process(name).url,
-      apiKey: name === 'assignment-service' ? adminKey : ingestKey,
-      examples,
-      seed,
-      onOutput: (text) => process.stdout.write(text),
-    });
+    const onOutput = (text: string): void => void process.stdout.write(text);
+    const result = await fuzzService({ ...service, examples, seed, onOutput });
     report(`${name}: ${result.caseCount} requests, ${result.passed ? 'as documented' : 'see above'}`);
     passed &&= result.passed;
   }
