@@ -45,7 +45,8 @@ export const planBodySchema = Type.Object(
     plan_id: Type.Optional(
       Type.String({
         ...UuidShape,
-        description: 'Lower-case UUID; a new one when absent. A repetition with the same id gives the same plan of the rules and counts once: its events have the same ids, and where their content differs, as latency does, they end as dead letters',
+        description:
+          'Lower-case UUID; a new one when absent. A repetition with the same id gives the same plan of the rules and counts once: its events have the same ids, and where their content differs, as latency does, they end as dead letters',
       }),
     ),
     request: Type.Object(
