@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { renderEditorSchema } from '#domain/definitions/editor-schema.ts';
 import { formatProblem, type LocatedProblem } from '#domain/definitions/yaml-source.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
+import { parseReason } from '../command-line/option-values.ts';
 import { toJson } from '../command-line/output.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import { exportDefinitions } from './export-definitions.ts';
@@ -46,7 +47,7 @@ export function addDefinitionCommands(program: Command, commandLine: CommandLine
     .description('bring experiments, policies and metrics to what the files say, all of it or nothing')
     .argument('<files...>', 'YAML files with experiments, policies and metrics')
     .option('--dry-run', 'print the plan and change nothing', false)
-    .option('--reason <text>', 'why, for the history')
+    .option('--reason <text>', 'why, for the history', parseReason)
     .option('--json', 'one JSON object', false)
     .action((paths: string[], options: ApplyOptions) => runApply(paths, options, commandLine));
 

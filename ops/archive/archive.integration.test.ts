@@ -21,7 +21,7 @@ let topic: string;
 const query = (sql: string, values: unknown[] = []) => database.pool.query(sql, values);
 
 beforeAll(async () => {
-  [database, kafka] = await Promise.all([createTestDatabase(), createTestTopics([])]);
+  [database, kafka] = await Promise.all([createTestDatabase(), createTestTopics(['events'])]);
   cluster = createTestCluster(database, kafka);
   topic = cluster.topicName('events');
   const segments = Array.from({ length: 4 }, (_, index) => ({
@@ -77,6 +77,17 @@ it('says which ranges are missing, doubled, or not where the group is', async ()
     { kind: 'overlap', text: 'partition 0: offsets 48 to 49 are in more than one segment' },
   ]);
   await query(`UPDATE exp.archive_manifest SET first_offset = 50 WHERE kafka_partition = 0 AND first_offset = 48`);
+  await query(`UPDATE exp.archive_manifest SET kafka_partition = 77 WHERE kafka_partition = 0 AND first_offset = 0`);
+  expect((await verifyArchive(cluster, { content: false, events: null })).problems).toContainEqual({
+    kind: 'position',
+    text: 'partition 0: offsets 0 to 49 are in no segment, but the archiver has passed them and Kafka still has them',
+  });
+  await query(`UPDATE exp.archive_manifest SET kafka_partition = 77 WHERE kafka_partition = 0`);
+  expect((await verifyArchive(cluster, { content: false, events: null })).problems).toContainEqual({
+    kind: 'position',
+    text: 'partition 0: offsets 0 to 99 are in no segment, but the archiver has passed them and Kafka still has them',
+  });
+  await query(`UPDATE exp.archive_manifest SET kafka_partition = 0 WHERE kafka_partition = 77`);
   const group = cluster.groupName('parquet-archiver');
   await query('UPDATE exp.consumer_offsets SET next_offset = 90 WHERE consumer_group = $1 AND kafka_partition = 1', [
     group,
@@ -131,4 +142,15 @@ it('finds events that only one side has, below the positions of both groups', as
     cluster.groupName('postgres-sink'),
   ]);
   expect(await kindsFound()).toEqual(['missing-in-archive']);
+});
+
+it('says what is missing when no event is stored any more, and nothing of days without events', async () => {
+  const quiet = await verifyArchive(cluster, { content: false, events: { from: '2025-01-01', to: '2025-02-01' } });
+  expect(quiet).toMatchObject({ events: { archived: 0, stored: 0 }, problems: [] });
+  await query('UPDATE exp.consumer_offsets SET next_offset = 100');
+  await query('TRUNCATE exp.events');
+  const { events, problems } = await verify();
+  expect(events).toEqual({ archived: 199, stored: 0 });
+  expect(problems).toMatchObject([{ kind: 'missing-in-postgres' }]);
+  expect(problems[0]!.text).toContain('199 archived events are not in exp.events');
 });

@@ -5,7 +5,7 @@ import { FatalError } from '#platform/errors.ts';
 import { openArchiveCluster } from '../cluster/cluster.ts';
 import { archiveConfig } from '../cluster/cluster-config.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parseDay } from '../command-line/option-values.ts';
+import { parseDay, refuseEmptyWindow } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { runJob } from '../command-line/run-job.ts';
 import { addQueueOptions, type QueueOptions, refuseQueueOptions, submitAndReport } from '../jobs/queue-option.ts';
@@ -52,6 +52,7 @@ export function addArchiveCommands(program: Command, line: CommandLine): void {
     .option('--to <day>', 'with --events: the day after the last one', parseDay, '2200-01-01')
     .option('--json', 'one JSON object', false)
     .action(async (options: VerifyArguments) => {
+      if (options.events) refuseEmptyWindow(options);
       await using resources = new AsyncDisposableStack();
       const cluster = openArchiveCluster(line.settingsOf(archiveConfig), resources);
       const events = options.events ? { from: options.from, to: options.to } : null;

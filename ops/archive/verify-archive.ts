@@ -3,7 +3,7 @@
 import type { ArchiveCluster } from '../cluster/cluster.ts';
 import { formatTable } from '../command-line/output.ts';
 import { type DayWindow, type EventReport, verifyEvents } from './verify-events.ts';
-import { type ArchiveProblem, type ManifestReport, verifyManifest } from './verify-manifest.ts';
+import { type ArchiveProblem, findLostBeginnings, type ManifestReport, verifyManifest } from './verify-manifest.ts';
 import { type ObjectReport, verifyObjects } from './verify-objects.ts';
 
 export type VerifyOptions = {
@@ -23,9 +23,10 @@ export type ArchiveReport = {
 
 export async function verifyArchive(cluster: ArchiveCluster, options: VerifyOptions): Promise<ArchiveReport> {
   const { problems: ofManifest, ...manifest } = await verifyManifest(cluster);
+  const beginnings = await findLostBeginnings(cluster);
   const { problems: ofObjects, ...objects } = await verifyObjects(cluster, options);
   const compared = options.events === null ? null : await verifyEvents(cluster, options.events);
-  const problems = [...ofManifest, ...ofObjects, ...(compared?.problems ?? [])];
+  const problems = [...ofManifest, ...beginnings, ...ofObjects, ...(compared?.problems ?? [])];
   const events = compared === null ? null : { archived: compared.archived, stored: compared.stored };
   return { manifest, objects, events, problems };
 }

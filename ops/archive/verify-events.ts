@@ -39,7 +39,7 @@ async function loadStored(cluster: ArchiveCluster, { connection, folder }: Scrat
     client.release();
   }
   await connection.run(
-    `CREATE TEMP TABLE stored AS SELECT * FROM read_csv(${quoteText(path)}, header = false, columns = {
+    `CREATE TEMP TABLE stored AS SELECT * FROM read_csv(${quoteText(path)}, auto_detect = false, header = false, columns = {
        'event_date': 'DATE', 'event_id': 'VARCHAR', 'kafka_partition': 'INTEGER', 'kafka_offset': 'BIGINT'})`,
   );
   await rm(path);

@@ -108,6 +108,33 @@ export async function verifyManifest(
   };
 }
 
+/** What the archiver has passed and Kafka still has, but no segment: the manifest lost the first ranges of a partition, or all of them. */
+export async function findLostBeginnings(
+  cluster: Pick<Cluster, 'pool' | 'topicName' | 'groupName' | 'inspector'>,
+): Promise<ArchiveProblem[]> {
+  const topic = cluster.topicName('events');
+  const begun = await cluster.pool.query<{ partition: number; begin: bigint }>(
+    `SELECT o.kafka_partition AS partition, coalesce(min(m.first_offset), o.next_offset) AS begin
+     FROM exp.consumer_offsets o
+     LEFT JOIN exp.archive_manifest m ON m.topic = o.topic AND m.kafka_partition = o.kafka_partition AND m.kind = 'segment'
+     WHERE o.consumer_group = $1 AND o.topic = $2 GROUP BY 1, o.next_offset ORDER BY 1`,
+    [cluster.groupName('parquet-archiver'), topic],
+  );
+  if (begun.rows.length === 0) return [];
+  const offsets = await cluster.inspector(topic).offsets();
+  return begun.rows.flatMap(({ partition, begin }) => {
+    const logStart = offsets.get(partition)?.logStart ?? begin;
+    return logStart < begin
+      ? [
+          {
+            kind: 'position' as const,
+            text: `partition ${partition}: offsets ${logStart} to ${begin - 1n} are in no segment, but the archiver has passed them and Kafka still has them`,
+          },
+        ]
+      : [];
+  });
+}
+
 function describeEdge({ partition, before, first }: Edge): ArchiveProblem {
   return first > before
     ? { kind: 'gap', text: `partition ${partition}: offsets ${before + 1n} to ${first - 1n} are in no segment` }

@@ -1,5 +1,6 @@
 // Values of command-line options: text in, typed value out, with a message that says what was expected.
 import { InvalidArgumentError } from 'commander';
+import { FatalError } from '#platform/errors.ts';
 
 const instantPattern = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2}))?$/;
 
@@ -21,6 +22,24 @@ export function parseInstant(text: string): Date {
 export function parseDay(text: string): string {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) throw new InvalidArgumentError('expected a day such as 2026-01-05');
   parseInstant(text);
+  return text;
+}
+
+/** A window of time or days, half-open; an absent bound is open. @throws FatalError when nothing can lie in it. */
+export function refuseEmptyWindow<T extends Date | string>({
+  from,
+  to,
+}: {
+  from?: T | null | undefined;
+  to?: T | null | undefined;
+}): void {
+  if (from != null && to != null && from >= to)
+    throw new FatalError('the window is empty: --from must be before --to', { code: 'config-invalid' });
+}
+
+/** Why something is done: words that the next reader finds, so not nothing. */
+export function parseReason(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('expected some words that say why');
   return text;
 }
 

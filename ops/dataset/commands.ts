@@ -4,7 +4,7 @@ import { Argument, type Command, Option } from 'commander';
 import { plannerModelName } from '#domain/dataset/planner-dataset.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parseInstant } from '../command-line/option-values.ts';
+import { parseInstant, refuseEmptyWindow } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { runJob } from '../command-line/run-job.ts';
 import { addQueueOptions, type QueueOptions, refuseQueueOptions, submitAndReport } from '../jobs/queue-option.ts';
@@ -41,6 +41,7 @@ export function addDatasetCommands(program: Command, commandLine: CommandLine): 
     .option('--json', 'one JSON object', false)
     .action(async (model: string, { from, to, labelCutoff, json, ...queueOptions }: BuildOptions) => {
       refuseQueueOptions(queueOptions);
+      refuseEmptyWindow({ from, to });
       if (queueOptions.queue) {
         const times = { from, to, 'label-cutoff': labelCutoff };
         const given = Object.entries(times).flatMap(([name, time]) =>

@@ -6,7 +6,7 @@ import { inNamespace, topics } from '#schemas/topics.ts';
 import { type Cluster, openCluster } from '../cluster/cluster.ts';
 import { clusterConfig } from '../cluster/cluster-config.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parseInstant, parsePositiveInteger } from '../command-line/option-values.ts';
+import { parseInstant, parsePositiveInteger, parseReason, refuseEmptyWindow } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { type DeadLetter, type DeadLetterFilter, type DeadLetterState, formatName } from './dead-letter.ts';
 import { describeLetter, formatLetter } from './describe-letter.ts';
@@ -123,7 +123,8 @@ type ResolveOptions = FilterOptions & { all: boolean; dryRun: boolean; yes: bool
 
 export function addDeadLetterCommands(program: Command, line: CommandLine): void {
   const group = program.command('dead-letters').description('records that a consumer group could not use');
-  const withCluster = async (work: (cluster: Cluster) => Promise<void>): Promise<void> => {
+  const withCluster = async (window: FilterOptions, work: (cluster: Cluster) => Promise<void>): Promise<void> => {
+    refuseEmptyWindow(window);
     await using resources = new AsyncDisposableStack();
     await work(openCluster(line.settingsOf(clusterConfig), resources));
   };
@@ -132,7 +133,7 @@ export function addDeadLetterCommands(program: Command, line: CommandLine): void
     .addOption(new Option('--state <states...>', 'only these').choices(states).default(['open']))
     .option('--limit <count>', 'most letters in the table', parsePositiveInteger, 50)
     .action(async (options: FilterOptions & { state: DeadLetterState[]; limit: number; json: boolean }) =>
-      withCluster(async (cluster) => {
+      withCluster(options, async (cluster) => {
         const filter = { ...(await toFilter(cluster, options)), states: options.state };
         const { letters, unreadable } = await readDeadLetters(cluster, filter);
         if (unreadable > 0) line.note(`${unreadable} records of the dead-letter topic are no dead letters`);
@@ -148,7 +149,7 @@ export function addDeadLetterCommands(program: Command, line: CommandLine): void
     .argument('<name>', 'as "list" gives it')
     .option('--json', 'one JSON object', false)
     .action(async (name: string, options: { json: boolean }) =>
-      withCluster(async (cluster) => {
+      withCluster({}, async (cluster) => {
         const [letter] = await selectLetters(cluster, [name], { all: false });
         const detail = await describeLetter(cluster, letter!);
         line.print(options.json ? toJson(detail) : formatLetter(detail));
@@ -165,9 +166,9 @@ export function addDeadLetterCommands(program: Command, line: CommandLine): void
   addResolve(
     group.command('retry').description('send the records again; every group reads them, and each event counts once'),
   )
-    .option('--because <text>', 'why, for the audit log')
+    .option('--because <text>', 'why, for the audit log', parseReason)
     .action(async (names: string[], options: ResolveOptions) =>
-      withCluster(async (cluster) => {
+      withCluster(options, async (cluster) => {
         const letters = await selectLetters(cluster, names, options);
         const plan = await planRetry(cluster, letters);
         const report = { letters: letters.length, records: plan.records.length, erased: plan.erased.length, sent: 0 };
@@ -189,9 +190,9 @@ export function addDeadLetterCommands(program: Command, line: CommandLine): void
       .command('discard')
       .description('put the letters aside for good; their records stay until the topic expires them'),
   )
-    .requiredOption('--because <text>', 'why, for the audit log')
+    .requiredOption('--because <text>', 'why, for the audit log', parseReason)
     .action(async (names: string[], options: ResolveOptions) =>
-      withCluster(async (cluster) => {
+      withCluster(options, async (cluster) => {
         const letters = await selectLetters(cluster, names, options);
         if (!options.dryRun && letters.length > 0) {
           line.note(`${letters.length} dead letters will be discarded`);

@@ -174,6 +174,13 @@ describe('dead letters', () => {
       valueBase64: null,
       reason: 'rule-violated',
     });
+    const unreadable = { ...letter!, record: { ...letter!.record, value: Buffer.from('not an event') } };
+    expect((await planRetry({ ...cluster, erasureKey: 'secret' }, [unreadable])).records, 'its key says whose').toEqual(
+      [],
+    );
+    expect(JSON.stringify(await describeLetter({ ...cluster, erasureKey: 'secret' }, unreadable))).not.toContain(
+      'forget-me',
+    );
     const emptied = { ...letter!, record: { ...letter!.record, key: null, value: null } };
     expect((await planRetry({ ...cluster, erasureKey: 'secret' }, [emptied])).records).toEqual([]);
     await expect(planRetry({ ...cluster, erasureKey: 'another' }, [letter!])).rejects.toThrow(

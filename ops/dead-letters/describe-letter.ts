@@ -1,11 +1,8 @@
 // Everything about one dead letter, with its record decoded as far as that goes.
-import { createAvroDecoder } from '#platform/kafka/avro-codec.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
-import { loadRecordSchema } from '#schemas/load-schema.ts';
-import { topics } from '#schemas/topics.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { loadErasedUnits } from '../rebuild/load-erased-units.ts';
 import { type DeadLetter, formatName, formatPosition } from './dead-letter.ts';
+import { createLetterOpener } from './open-letters.ts';
 
 export type LetterDetail = {
   readonly name: string;
@@ -27,28 +24,9 @@ export async function describeLetter(
   cluster: Pick<Cluster, 'registry' | 'pool' | 'erasureKey'>,
   letter: DeadLetter,
 ): Promise<LetterDetail> {
-  const erasedUnits = await loadErasedUnits(cluster.pool, cluster.erasureKey);
+  const { source, event, isOfErasedUnit } = await (await createLetterOpener(cluster))(letter);
   const { record } = letter;
-  const value = record.value === null ? null : Buffer.from(record.value);
-  const decoder = createAvroDecoder<EventRecord>({
-    registry: cluster.registry,
-    readerSchema: loadRecordSchema(topics.events.valueSchema),
-    parse: (decoded) => ({ ok: true, value: decoded as EventRecord }),
-    maxValueBytes: topics.eventsDeadLetter.maxRecordBytes,
-  });
-  const source = {
-    topic: record.source_topic,
-    partition: record.source_partition,
-    offset: BigInt(record.source_offset),
-    key: null,
-    value,
-    headers: {},
-    timestampMs: record.source_timestamp,
-  };
-  await decoder.prepare([source]);
-  const decoded = decoder.decode(source);
-  const isErased = decoded.ok && erasedUnits.pseudonymOf(decoded.value) !== undefined;
-  const shown = isErased ? null : value;
+  const shown = isOfErasedUnit ? null : source.value;
   return {
     name: formatName(letter),
     state: letter.state,
@@ -59,13 +37,13 @@ export async function describeLetter(
       (position, index) =>
         `${formatPosition(position)}${index === letter.positions.length - 1 ? ` at ${letter.lastFailedAt.toISOString()}` : ''}`,
     ),
-    key: isErased ? '(of an erased unit)' : record.key === null ? null : Buffer.from(record.key).toString(),
+    key: isOfErasedUnit ? '(of an erased unit)' : (source.key?.toString() ?? null),
     headers: Object.fromEntries(
       record.headers.map(({ name, value: header }) => [name, Buffer.from(header).toString()]),
     ),
-    valueBytes: value?.length ?? 0,
-    valueBase64: shown?.toString('base64') ?? null,
-    event: decoded.ok && !isErased ? decoded.value : null,
+    valueBytes: source.value?.length ?? 0,
+    valueBase64: shown === null ? null : Buffer.from(shown).toString('base64'),
+    event: isOfErasedUnit ? null : event,
   };
 }
 

@@ -1,14 +1,11 @@
 // Retries dead letters by sending their records again, or discards them; both leave a record of who did it.
 import { FatalError } from '#platform/errors.ts';
-import { createAvroDecoder } from '#platform/kafka/avro-codec.ts';
+import type { KafkaRecord } from '#platform/kafka/record.ts';
 import { createRecordProducer, type OutgoingRecord } from '#platform/kafka/record-producer.ts';
 import { inTransaction } from '#platform/postgres/pool.ts';
-import type { EventRecord } from '#schemas/generated/records.ts';
-import { loadRecordSchema } from '#schemas/load-schema.ts';
-import { topics } from '#schemas/topics.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { loadErasedUnits } from '../rebuild/load-erased-units.ts';
 import { type DeadLetter, formatName, formatPosition, originHeader } from './dead-letter.ts';
+import { createLetterOpener } from './open-letters.ts';
 
 export type Acting = { readonly actor: string; readonly because: string | null };
 
@@ -38,14 +35,7 @@ export async function planRetry(cluster: Cluster, letters: readonly DeadLetter[]
       },
     );
   }
-  const erasedUnits = await loadErasedUnits(cluster.pool, cluster.erasureKey);
-  const decoder = createAvroDecoder<EventRecord>({
-    registry: cluster.registry,
-    readerSchema: loadRecordSchema(topics.events.valueSchema),
-    // Whatever rule it breaks: all that is asked is whose event it is.
-    parse: (value) => ({ ok: true, value: value as EventRecord }),
-    maxValueBytes: topics.events.maxRecordBytes,
-  });
+  const open = await createLetterOpener(cluster);
   const erased: DeadLetter[] = [];
   const byOrigin = new Map<string, { letters: DeadLetter[]; outgoing: OutgoingRecord }>();
   for (const letter of letters) {
@@ -53,37 +43,20 @@ export async function planRetry(cluster: Cluster, letters: readonly DeadLetter[]
       erased.push(letter);
       continue;
     }
-    if (!erasedUnits.isEmpty) {
-      const source = { ...toKafkaRecord(letter), timestampMs: letter.record.source_timestamp };
-      await decoder.prepare([source]);
-      const decoded = decoder.decode(source);
-      if (decoded.ok && erasedUnits.pseudonymOf(decoded.value) !== undefined) {
-        erased.push(letter);
-        continue;
-      }
+    const { source, isOfErasedUnit } = await open(letter);
+    if (isOfErasedUnit) {
+      erased.push(letter);
+      continue;
     }
     const origin = formatPosition(letter.origin);
     const known = byOrigin.get(origin);
-    if (known === undefined) byOrigin.set(origin, { letters: [letter], outgoing: toOutgoing(letter) });
+    if (known === undefined) byOrigin.set(origin, { letters: [letter], outgoing: toOutgoing(source, letter) });
     else known.letters.push(letter);
   }
   return { topic, records: [...byOrigin.values()], erased };
 }
 
-function toKafkaRecord(letter: DeadLetter) {
-  const { record } = letter;
-  return {
-    topic: record.source_topic,
-    partition: record.source_partition,
-    offset: BigInt(record.source_offset),
-    key: record.key === null ? null : Buffer.from(record.key),
-    value: record.value === null ? null : Buffer.from(record.value),
-    headers: Object.fromEntries(record.headers.map(({ name, value }) => [name, Buffer.from(value)])),
-  };
-}
-
-function toOutgoing(letter: DeadLetter): OutgoingRecord {
-  const { key, value, headers } = toKafkaRecord(letter);
+function toOutgoing({ key, value, headers }: KafkaRecord, letter: DeadLetter): OutgoingRecord {
   return { key, value, headers: { ...headers, [originHeader]: formatPosition(letter.origin) } };
 }
 

@@ -2,13 +2,14 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { formatBasisPoints, parseBasisPoints } from '#domain/assignment/basis-points.ts';
 import type { DefinitionChange } from '#domain/experiment/definition-diff.ts';
+import { FatalError } from '#platform/errors.ts';
 import type { Pool } from '#platform/postgres/pool.ts';
 import { toDefinitionDocument } from '#producers/definition-store/definition-document.ts';
 import { listDefinitions } from '#producers/definition-store/definition-rows.ts';
 import { withDefinitions } from '../apply/open-definitions.ts';
 import { formatChange } from '../apply/plan-items.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parsePositiveInteger } from '../command-line/option-values.ts';
+import { parsePositiveInteger, parseReason } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { describeEnrolment, describeServing, describeTransition } from './describe-experiment.ts';
 import { republishDefinitions } from './republish-definitions.ts';
@@ -90,6 +91,7 @@ export function addExperimentCommands(program: Command, commandLine: CommandLine
     .action((key: string, { json }: { json: boolean }) =>
       withDefinitions(commandLine, async ({ pool }) => {
         const rows = await listHistory(pool, key);
+        if (rows.length === 0) throw new FatalError(`there is no experiment ${key}`, { code: 'config-invalid' });
         if (json) return print(toJson({ versions: rows }));
         const cells = rows.map((row) => [
           row.iteration,
@@ -118,7 +120,7 @@ export function addExperimentCommands(program: Command, commandLine: CommandLine
       .command(name)
       .description(description)
       .argument('<key>', 'key of the current iteration, or id of one')
-      .requiredOption('--reason <text>', 'why, for the history')
+      .requiredOption('--reason <text>', 'why, for the history', parseReason)
       .option('--expect-version <number>', 'refuse unless it still has this version', parsePositiveInteger);
   const change = (key: string, options: ChangeOptions, command: ExperimentCommand): Promise<void> =>
     withDefinitions(commandLine, async (definitions) => {

@@ -4,7 +4,7 @@ import type { ConsumerGroupName } from '#schemas/topics.ts';
 import { groupsOfCatalogue, openCluster } from '../cluster/cluster.ts';
 import { clusterConfig } from '../cluster/cluster-config.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parseCount, parseInstant, parsePartitions } from '../command-line/option-values.ts';
+import { parseCount, parseInstant, parsePartitions, parseReason } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { pauseGroup, resumeGroup } from './pause-group.ts';
 import type { ReplayStart } from './plan-replay.ts';
@@ -44,7 +44,7 @@ export function addGroupCommands(program: Command, line: CommandLine): void {
     .command('pause')
     .description('stop a group from writing; its processes stay and nothing is lost')
     .addArgument(groupArgument())
-    .requiredOption('--because <text>', 'why, for the audit log and whoever looks next')
+    .requiredOption('--because <text>', 'why, for the audit log and whoever looks next', parseReason)
     .option('--json', 'one JSON object', false)
     .action(async (group: ConsumerGroupName, options: { because: string; json: boolean }) => {
       await using resources = new AsyncDisposableStack();
@@ -61,7 +61,7 @@ export function addGroupCommands(program: Command, line: CommandLine): void {
     .command('resume')
     .description('let a paused group go on from where it was')
     .addArgument(groupArgument())
-    .option('--because <text>', 'why, for the audit log')
+    .option('--because <text>', 'why, for the audit log', parseReason)
     .option('--json', 'one JSON object', false)
     .action(async (group: ConsumerGroupName, options: { because?: string; json: boolean }) => {
       await using resources = new AsyncDisposableStack();
@@ -100,7 +100,7 @@ export function addGroupCommands(program: Command, line: CommandLine): void {
     )
     .option('--partitions <list>', 'only these partitions, such as 3 or 0,4,7', parsePartitions)
     .option('--allow-skip', 'also move forward, past records that the group has not read', false)
-    .option('--because <text>', 'why, for the audit log')
+    .option('--because <text>', 'why, for the audit log', parseReason)
     .option('--dry-run', 'only show what would be done', false)
     .option('--yes', 'do it without asking', false)
     .option('--json', 'one JSON object', false)

@@ -2,9 +2,11 @@
 import type { Command } from 'commander';
 import { FatalError } from '#platform/errors.ts';
 import { inTransaction } from '#platform/postgres/pool.ts';
+import { listIterations } from '#producers/definition-store/definition-rows.ts';
 import { clearGuardrail, listGuardrailActions } from '#producers/definition-store/guardrail-latch.ts';
 import { withDefinitions } from '../apply/open-definitions.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
+import { parseReason } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 
 export function addGuardrailCommands(program: Command, line: CommandLine): void {
@@ -17,6 +19,8 @@ export function addGuardrailCommands(program: Command, line: CommandLine): void 
     .option('--json', 'one JSON object', false)
     .action((key: string | undefined, { json }: { json: boolean }) =>
       withDefinitions(line, async ({ pool }) => {
+        if (key !== undefined && (await listIterations(pool, key)).length === 0)
+          throw new FatalError(`there is no experiment ${key}`, { code: 'config-invalid' });
         const actions = await listGuardrailActions(pool, key ?? null);
         if (json) return line.print(toJson({ actions }));
         if (actions.length === 0) return line.print('no guardrail has stopped anything');
@@ -39,7 +43,7 @@ export function addGuardrailCommands(program: Command, line: CommandLine): void 
     .command('clear')
     .description('let an experiment go on after its guardrail stopped it: then resume and restore it')
     .argument('<key>', 'key, or id of one iteration')
-    .requiredOption('--reason <text>', 'why, for the history')
+    .requiredOption('--reason <text>', 'why, for the history', parseReason)
     .action((key: string, { reason }: { reason: string }) =>
       withDefinitions(line, async ({ pool }) => {
         const cleared = await inTransaction(pool, (tx) => clearGuardrail(tx, key, { actor: line.actor, reason }));

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { jobKindNames, jobKinds } from '#domain/jobs/job-kinds.ts';
 import { type JobState, type JobView, jobStates } from '#platform/jobs/job-view.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parsePositiveInteger } from '../command-line/option-values.ts';
+import { parsePositiveInteger, parseReason } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { submitAndReport } from './queue-option.ts';
 import { getJobKind, parseJobName, withJobQueues } from './queued-jobs.ts';
@@ -139,7 +139,7 @@ export function addJobCommands(program: Command, line: CommandLine): void {
     .command('cancel')
     .description('stop a job, or keep it from starting')
     .argument('<job>', 'kind/key')
-    .option('--because <text>', 'why, for those who look at it later')
+    .option('--because <text>', 'why, for those who look at it later', parseReason)
     .option('--json', 'one JSON object', false)
     .action(async (name: string, { because, json }: { because?: string; json: boolean }) => {
       const { kind, key } = parseJobName(name);

@@ -31,6 +31,10 @@ export function addLineageCommand(program: Command, line: CommandLine): void {
     .action(async (kind: LineageRoot, id: string | undefined, { json }: { json: boolean }) => {
       if (id === undefined && kind !== 'erased')
         throw new FatalError(`which ${kind}? expected ${lineageRoots[kind]}`, { code: 'config-invalid' });
+      if (id !== undefined && kind === 'erased')
+        throw new FatalError(`erased means all erasures and takes no id: ${id} is too much`, {
+          code: 'config-invalid',
+        });
       await using resources = new AsyncDisposableStack();
       const { postgres, objectStore: store, mlflow, erasureKey } = line.settingsOf(lineageConfig);
       const pool = createPostgresPool({ ...postgres, poolSize: 2, applicationName: 'ops' });

@@ -11,6 +11,7 @@ import { type Alignment, alignModels } from '#producers/promotion-store/align-mo
 import { definitionsConfig } from '../apply/definitions-config.ts';
 import { type Definitions, withDefinitions } from '../apply/open-definitions.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
+import { parseReason } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { describeAlignment } from '../promotion/describe-promotion.ts';
 
@@ -72,7 +73,7 @@ export function addPolicyCommands(program: Command, commandLine: CommandLine): v
     .command('bootstrap')
     .description('declare that the first version of a policy is in production')
     .argument('<policy@version>')
-    .requiredOption('--reason <text>', 'why, for the record')
+    .requiredOption('--reason <text>', 'why, for the record', parseReason)
     .action((reference: string, { reason }: { reason: string }) =>
       withDefinitions(commandLine, async (definitions) => {
         const { text, mlflow } = await bootstrapPolicy(definitions, reference, { actor, reason });

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { openCluster } from '../cluster/cluster.ts';
 import { clusterConfig } from '../cluster/cluster-config.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parseInstant } from '../command-line/option-values.ts';
+import { parseInstant, parseReason } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
 import { type Comparison, compareAggregates, differenceCount } from './compare-aggregates.ts';
 import { type RepairCounts, repairAggregates } from './repair-aggregates.ts';
@@ -63,7 +63,7 @@ export function addReconcileCommand(program: Command, line: CommandLine): void {
     .option('--from <time>', 'first hour of event time', parseInstant)
     .option('--to <time>', 'hour after the last one', parseInstant)
     .option('--repair', 'make the aggregates those of the recount', false)
-    .option('--because <text>', 'why, for the audit log')
+    .option('--because <text>', 'why, for the audit log', parseReason)
     .option('--yes', 'repair without asking', false)
     .option('--json', 'one JSON object', false)
     .action(async (options: ReconcileArguments) => {

@@ -1,5 +1,6 @@
 // The window of a reconciliation and the conditions that narrow rows to it; pure.
 import { FatalError } from '#platform/errors.ts';
+import { refuseEmptyWindow } from '../command-line/option-values.ts';
 import type { AggregateTable } from './aggregate-tables.ts';
 
 /** Event times, half-open, at full UTC hours; null is open. */
@@ -13,8 +14,7 @@ export function checkWindow({ from, to }: TimeWindow): void {
     if (bound !== null && bound.getTime() % hourMs !== 0)
       throw new FatalError(`${bound.toISOString()} is not the start of an hour`, { code: 'config-invalid' });
   }
-  if (from !== null && to !== null && from >= to)
-    throw new FatalError('the window is empty: --from must be before --to', { code: 'config-invalid' });
+  refuseEmptyWindow({ from, to });
 }
 
 export const isWholeHistory = ({ from, to }: TimeWindow): boolean => from === null && to === null;

@@ -93,6 +93,7 @@ test('results are printed as text with the decision, as JSON, and as one page th
 
 test('a stopped experiment is listed with its evidence, and a person clears it with a reason', async () => {
   expect(await ops('guardrails', 'list')).toContain('no guardrail has stopped anything');
+  await expect(ops('guardrails', 'list', 'nobody')).rejects.toThrow('there is no experiment nobody');
   await database.pool.query(
     `INSERT INTO exp.guardrail_actions (experiment_id, experiment_version, variant_id, metric_name, evidence)
      SELECT experiment_id, 2, id, 'latency', '{"summary": "latency of treatment is +60 %"}' FROM exp.variants WHERE name = 'treatment'`,

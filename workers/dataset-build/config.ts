@@ -16,22 +16,34 @@ const calendarDate: Parser<string> = {
   },
 };
 
-export const datasetBuildConfig = defineConfig({
-  postgres: postgresSettings,
-  objectStore: objectStoreSettings,
-  mlflow: mlflowSettings,
-  build: {
-    modelName: setting('DATASET_MODEL', oneOf([plannerModelName]), 'Model whose dataset is built', {
-      default: plannerModelName,
-    }),
-    date: optionalSetting('DATASET_BUILD_DATE', calendarDate, 'Build date in the object key; today in UTC when absent'),
-    labelCutoffMs: optionalSetting(
-      'DATASET_LABEL_CUTOFF',
-      instant,
-      'Plans and reactions from this time on are left out; now when absent',
-    ),
-    fromMs: optionalSetting('DATASET_FROM', instant, 'Only plans generated from this time on; all when absent'),
-    toMs: optionalSetting('DATASET_TO', instant, 'Only plans generated before this time; all when absent'),
-    codeCommit: codeCommitSetting,
+export const datasetBuildConfig = defineConfig(
+  {
+    postgres: postgresSettings,
+    objectStore: objectStoreSettings,
+    mlflow: mlflowSettings,
+    build: {
+      modelName: setting('DATASET_MODEL', oneOf([plannerModelName]), 'Model whose dataset is built', {
+        default: plannerModelName,
+      }),
+      date: optionalSetting(
+        'DATASET_BUILD_DATE',
+        calendarDate,
+        'Build date in the object key; today in UTC when absent',
+      ),
+      labelCutoffMs: optionalSetting(
+        'DATASET_LABEL_CUTOFF',
+        instant,
+        'Plans and reactions from this time on are left out; now when absent',
+      ),
+      fromMs: optionalSetting('DATASET_FROM', instant, 'Only plans generated from this time on; all when absent'),
+      toMs: optionalSetting('DATASET_TO', instant, 'Only plans generated before this time; all when absent'),
+      codeCommit: codeCommitSetting,
+    },
   },
-});
+  [
+    ({ build: { fromMs, toMs } }) =>
+      fromMs !== undefined && toMs !== undefined && fromMs >= toMs
+        ? 'DATASET_FROM must be before DATASET_TO: no plan can be generated between them'
+        : undefined,
+  ],
+);
