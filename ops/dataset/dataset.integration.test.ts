@@ -39,7 +39,7 @@ afterAll(async () => {
 });
 
 async function ops(args: readonly string[], settings: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [main, 'dataset', ...args], { env: { ...environment, ...settings } });
+  const child = spawn(process.execPath, [main, ...args], { env: { ...environment, ...settings } });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (text) => (stdout += text));
   child.stderr.on('data', (text) => (stderr += text));
@@ -54,11 +54,11 @@ test('builds, logs to MLflow, finds the same dataset again, and compares two of 
   timeout: timeoutMs,
 }, async () => {
   const cutoff = ['--label-cutoff', '2026-03-01'];
-  const first = await ops(['build', 'planner', ...cutoff, '--json']);
+  const first = await ops(['dataset', 'build', 'planner', ...cutoff, '--json']);
   expect(first).toMatchObject({ exitCode: 0, stderr: '' });
   const built = JSON.parse(first.stdout);
   expect(built).toMatchObject({ alreadyExisted: false, mlflowRunId: expect.any(String) });
-  expect(JSON.parse((await ops(['build', 'planner', ...cutoff, '--json'])).stdout)).toEqual({
+  expect(JSON.parse((await ops(['dataset', 'build', 'planner', ...cutoff, '--json'])).stdout)).toEqual({
     ...built,
     alreadyExisted: true,
   });
@@ -74,18 +74,18 @@ test('builds, logs to MLflow, finds the same dataset again, and compares two of 
     datasets: [{ digest: built.datasetVersion.slice(0, 36) }],
   });
 
-  const shorter = await ops(['build', 'planner', ...cutoff, '--from', '2026-01-08', '--to', '2026-01-20']);
+  const shorter = await ops(['dataset', 'build', 'planner', ...cutoff, '--from', '2026-01-08', '--to', '2026-01-20']);
   expect(shorter.exitCode).toBe(0);
   const [, other = ''] = /^dataset ([0-9a-f]{64}) is built$/m.exec(shorter.stdout) ?? [];
-  const difference = await ops(['diff', built.datasetVersion.slice(0, 10), other.slice(0, 10)]);
+  const difference = await ops(['dataset', 'diff', built.datasetVersion.slice(0, 10), other.slice(0, 10)]);
   expect(difference.stdout).toMatch(/^rows +\d+ +\d+$/m);
   expect(difference.stdout).toMatch(/^training: sha256/m);
-  expect((await ops(['diff', other, other])).stdout).toBe('the datasets are the same\n');
+  expect((await ops(['dataset', 'diff', other, other])).stdout).toBe('the datasets are the same\n');
 
-  const shown = await ops(['show', built.datasetVersion.slice(0, 8)]);
+  const shown = await ops(['dataset', 'show', built.datasetVersion.slice(0, 8)]);
   expect(shown.stdout).toContain(`dataset ${built.datasetVersion}`);
   expect(shown.stdout).toMatch(/^test: hard rules that targets break/m);
-  const listed = JSON.parse((await ops(['list', '--json'])).stdout);
+  const listed = JSON.parse((await ops(['dataset', 'list', '--json'])).stdout);
   expect(listed.datasets.map((entry: { datasetVersion: string }) => entry.datasetVersion)).toEqual([
     other,
     built.datasetVersion,
@@ -93,13 +93,15 @@ test('builds, logs to MLflow, finds the same dataset again, and compares two of 
 });
 
 test('says what is wrong with a version, with a time and with the settings', { timeout: timeoutMs }, async () => {
-  expect(await ops(['show', 'abcd'])).toMatchObject({
+  expect(await ops(['dataset', 'show', 'abcd'])).toMatchObject({
     exitCode: 1,
     stderr: 'ops: there is no dataset version abcd: `ops dataset list` shows them\n',
   });
-  expect((await ops(['show', 'planner'])).stderr).toContain('planner is no dataset version');
-  expect((await ops(['build', 'planner', '--from', 'yesterday'])).stderr).toContain('expected a time with its zone');
-  const bad = await ops(['build', 'planner'], { S3_REGION: '' });
+  expect((await ops(['dataset', 'show', 'planner'])).stderr).toContain('planner is no dataset version');
+  expect((await ops(['dataset', 'build', 'planner', '--from', 'yesterday'])).stderr).toContain(
+    'expected a time with its zone',
+  );
+  const bad = await ops(['dataset', 'build', 'planner'], { S3_REGION: '' });
   expect(bad.exitCode).toBe(1);
   expect(bad.stderr).toContain('S3_REGION: received nothing');
 });

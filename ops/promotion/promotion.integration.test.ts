@@ -11,6 +11,7 @@ import { finishPromotion, rollBackPromotion } from '#producers/promotion-store/e
 import { approvePromotion } from '#producers/promotion-store/look-at-promotion.ts';
 import { listLedger, readReigns } from '#producers/promotion-store/promotion-ledger.ts';
 import { getPromotion } from '#producers/promotion-store/promotion-state.ts';
+import { runOps } from '#tests/support/ops-command.ts';
 import { openPromotionPlace, type PromotionPlace } from '#tests/support/promotion-place.ts';
 import { stopExperiment } from '#workers/guardrail-monitor/act.ts';
 import { findViolation } from '#workers/guardrail-monitor/find-violation.ts';
@@ -70,7 +71,9 @@ test('no model version starts without a passed gate of exactly that version, and
   expect(await place.tagsOf(3)).toBe('candidate');
   await place.judge(4, 'pass');
   await expect(place.start('gated', 4)).rejects.toThrow('policy gated has the promotion gated-promotion under way');
-  await rollBackPromotion(place.deps, 'gated-promotion', author);
+  expect(await place.ops('promote', 'roll-back', 'gated-promotion', '--reason', 'a test')).toBe(
+    `gated@2 (${place.modelName}/3) is rolled back: callers get their default again\n`,
+  );
 });
 
 test('a ramp waits for units, time, guardrails and approval, and ends in production with ledger, alias, tags and history', async () => {
@@ -110,11 +113,11 @@ test('a ramp waits for units, time, guardrails and approval, and ends in product
   expect(await place.ops('promote', 'status', key)).toMatch(
     /state +holds at 0\.1 of traffic[\s\S]*ops promote approve ramped-promotion/,
   );
-  await expect(finishPromotion(place.deps, key, { author })).rejects.toThrow(
+  await expect(place.ops('promote', 'finish', key, '--reason', 'at once')).rejects.toThrow(
     'is not at the end of its ramp: the next step is 0.25',
   );
-  await approvePromotion(place.deps, key, author);
-  await approvePromotion(place.deps, key, author);
+  for (let times = 0; times < 2; times += 1)
+    expect(await place.ops('promote', 'approve', key, '--reason', 'a test')).toContain(`${key} is approved`);
   for (let step = 0; step < 2; step += 1) {
     await place.watch();
     expect((await place.look(key)).decision.action).toBe('step');
@@ -153,8 +156,8 @@ test('a ramp waits for units, time, guardrails and approval, and ends in product
   expect(await findModelDifferences(place.pool, place.deps.stages!)).toEqual([]);
   expect(await place.deps.stages!.findAlias(place.modelName, productionAlias)).toBe(4);
   expect([await place.tagsOf(1), await place.tagsOf(4)]).toEqual(['retired', 'production']);
-  expect(await finishPromotion(place.deps, key, { author })).toMatchObject({
-    isNew: false,
+  expect(JSON.parse(await place.ops('promote', 'finish', key, '--reason', 'again', '--json'))).toMatchObject({
+    state: 'finished',
     mlflow: { status: 'in line', changed: [] },
   });
 
@@ -166,7 +169,10 @@ test('a ramp waits for units, time, guardrails and approval, and ends in product
   expect(ended.candidateVersion).toMatchObject({ status: 'production', firstProductionAt: expect.any(String) });
   expect(ended.controlVersion.status).toBe('retired');
   expect(await place.actionsOf(key)).toEqual(['start', 'step', 'step', 'approve', 'step', 'step', 'retire', 'finish']);
-  const rows = await listLedger(place.pool, { keyOrId: key });
+  const { ledger: rows } = JSON.parse(await place.ops('promote', 'ledger', key, '--json')) as {
+    ledger: Awaited<ReturnType<typeof listLedger>>;
+  };
+  expect(rows).toHaveLength(8);
   expect(rows[1]?.evidence).toMatchObject({
     units: { control: 30, candidate: 30 },
     guardrails: [{ metric: 'latency' }],
@@ -239,7 +245,9 @@ test('a broken guardrail ends a promotion with its row in the same transaction, 
   expect(again.experiment.iteration).toBe(2);
   expect(again.candidateVersion.version).toBe(2);
   await rollBackPromotion(place.deps, key, author);
-  expect(await rollBackPromotion(place.deps, key, author)).toMatchObject({ isNew: false });
+  expect(await place.ops('promote', 'roll-back', key, '--reason', 'again')).toContain(
+    'was rolled back before: nothing to do',
+  );
   expect((await getPromotion(place.pool, key)).experiment).toMatchObject({
     status: 'completed',
     serving: { mode: 'off' },
@@ -250,13 +258,18 @@ test('a finished promotion is taken back: control is delivered to all and in pro
   await place.createPolicy('taken');
   await place.judge(6, 'pass');
   await place.start('taken', 6);
-  await finishPromotion(place.deps, 'taken-promotion', { author, force: 'a hurry' });
+  expect(await place.ops('promote', 'finish', 'taken-promotion', '--reason', 'a test', '--force', 'a hurry')).toBe(
+    `taken@2 (${place.modelName}/6) is in production: everybody gets it\n`,
+  );
   expect(await place.deps.stages!.findAlias(place.modelName, productionAlias)).toBe(6);
-  const { promotion, isNew } = await rollBackPromotion(place.deps, 'taken-promotion', {
-    ...author,
-    reason: 'complaints',
-  });
-  expect(isNew).toBe(true);
+  // MLflow is away: what is decided holds, and the exit code tells that it is behind.
+  const cutOff = { ...place.opsPlace, settings: { MLFLOW_URL: 'http://127.0.0.1:9' } };
+  const told = await runOps(cutOff, ['promote', 'roll-back', 'taken-promotion', '--reason', 'complaints']);
+  expect(told).toMatchObject({ exitCode: 1, stdout: expect.stringContaining('everybody gets taken@1') });
+  expect(told.stderr).toContain('MLflow');
+  expect(await place.deps.stages!.findAlias(place.modelName, productionAlias)).toBe(6);
+  await place.ops('promote', 'check');
+  const promotion = await getPromotion(place.pool, 'taken-promotion');
   expect(promotion.experiment.serving).toEqual({ mode: 'all_to', variantId: promotion.control.variantId });
   expect([promotion.candidateVersion.status, promotion.controlVersion.status]).toEqual(['retired', 'production']);
   expect(await place.actionsOf('taken-promotion')).toEqual(['start', 'retire', 'finish', 'roll-back', 'reinstate']);

@@ -48,5 +48,7 @@ export const commandsRunElsewhere: readonly CommandElsewhere[] = [
   { command: /^node bench\//, notRun: 'measures and asserts nothing' },
 ];
 
-export const isRunElsewhere = (command: string): boolean =>
-  commandsRunElsewhere.some((entry) => entry.command.test(command));
+export const findElsewhere = (command: string): CommandElsewhere | undefined =>
+  commandsRunElsewhere.find((entry) => entry.command.test(command));
+
+export const isRunElsewhere = (command: string): boolean => findElsewhere(command) !== undefined;

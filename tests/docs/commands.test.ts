@@ -1,8 +1,8 @@
 // No document has a command that no test runs: blocks for a shell are run by tests/end-to-end/documents.test.ts, or named as run elsewhere.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { commandsRunElsewhere, isRunElsewhere } from './commands-run-elsewhere.ts';
+import { commandsRunElsewhere, findElsewhere, isRunElsewhere } from './commands-run-elsewhere.ts';
 import {
   isCovered,
   knownLanguages,
@@ -34,15 +34,36 @@ describe('every document', () => {
   });
 });
 
+/** Whether a test runs a command of the operators: its text has the words one after another, or the last as the first argument of a call. */
+function isRunBy(test: string, subject: string): boolean {
+  const [, ...words] = subject.split(' ');
+  const last = words.pop()!;
+  const before = words.length === 0 ? '' : `(?:${words.map((word) => `'${word}',\\s*`).join('')}|\\()`;
+  return new RegExp(`${before}'${last}'`).test(test);
+}
+
 describe('commands that are run elsewhere', () => {
-  it.each(commandsRunElsewhere)('$command is in a document, and its test exists', (entry) => {
-    const all = documents.flatMap((path) => {
-      const page = readDocument(path);
-      return [...listProseCommands(page), ...listShellBlocks(page).flatMap(({ text }) => listCommands(text))];
-    });
-    expect(all.some((command) => entry.command.test(command))).toBe(true);
-    if ('test' in entry) expect(existsSync(join(import.meta.dirname, '..', '..', entry.test)), entry.test).toBe(true);
-    else expect(entry.notRun).not.toBe('');
+  const all = documents.flatMap((path) => {
+    const page = readDocument(path);
+    return [...listProseCommands(page), ...listShellBlocks(page).flatMap(({ text }) => listCommands(text))];
+  });
+
+  it.each(commandsRunElsewhere)('$command is in a document, and its test exists and runs it', (entry) => {
+    // The first entry that matches is the one that counts.
+    const commands = all.filter((command) => findElsewhere(command) === entry);
+    expect(commands).not.toEqual([]);
+    if ('notRun' in entry) return expect(entry.notRun).not.toBe('');
+    const file = join(import.meta.dirname, '..', '..', entry.test);
+    expect(existsSync(file), entry.test).toBe(true);
+    const subjects = [...new Set(commands.map(subjectOf))].filter((subject) => subject.startsWith('ops '));
+    expect(subjects.filter((subject) => !isRunBy(readFileSync(file, 'utf8'), subject))).toEqual([]);
+  });
+
+  it('are run when the test has their words in a call', () => {
+    for (const test of ["ops('promote', 'start', key)", "promote('start')", "run([\n'promote',\n'start'])"])
+      expect(isRunBy(test, 'ops promote start')).toBe(true);
+    for (const test of ["ops('promote', 'status')", "['step', 'start']", "promote('restart')"])
+      expect(isRunBy(test, 'ops promote start')).toBe(false);
   });
 });
 

@@ -15,7 +15,7 @@ import { getPromotion, type Promotion } from '#producers/promotion-store/promoti
 import { type StartRequest, startPromotion } from '#producers/promotion-store/start-promotion.ts';
 import { createTestDatabase } from '#tests/support/database.ts';
 import { startTestMlflow } from '#tests/support/mlflow.ts';
-import { opsEnvironment } from '#tests/support/ops-command.ts';
+import { type OpsPlace, opsEnvironment } from '#tests/support/ops-command.ts';
 import { storeVerdict } from '#tests/support/replays.ts';
 import { fillUnitTables, storeAssignments, storeEvents } from '#tests/support/results-data.ts';
 
@@ -41,13 +41,13 @@ export async function openPromotionPlace() {
     stages: createModelStages(client),
     readEvidence: (id) => readLookEvidence(pool, id),
   };
-  const environment = opsEnvironment({
+  const opsPlace: OpsPlace = {
     postgresUrl: database.urlAs('operator'),
     namespace: 'none',
     erasureKey: 'none',
     settings: { MLFLOW_URL: mlflow.url },
-  });
-  const ops = (...args: string[]): Promise<string> => runOwnProgram('ops/main.ts', args, environment);
+  };
+  const ops = (...args: string[]): Promise<string> => runOwnProgram('ops/main.ts', args, opsEnvironment(opsPlace));
   let batch = 0;
 
   return {
@@ -56,7 +56,9 @@ export async function openPromotionPlace() {
     database,
     pool,
     deps,
-    /** The command line, with the rights of an operator. */
+    /** What a command of the command line needs, with the rights of an operator. */
+    opsPlace,
+    /** What a command prints. @throws with its output when it fails. */
     ops,
     /** A policy of its own with the first model version in production. */
     async createPolicy(name: string): Promise<void> {
