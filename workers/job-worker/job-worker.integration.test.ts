@@ -99,6 +99,14 @@ async function hold(locks: readonly string[]): Promise<AsyncDisposable> {
 const submit = async (key: string): Promise<JobView> =>
   (await submitJob(queues, { kind: 'dataset-build', given: {}, key, actor: 'tester' })).job;
 
+/** The worker looks at its queues every few seconds. */
+const reachCount = (state: 'dead' | 'cancelled', count: number): Promise<unknown> =>
+  until(`the metrics say ${count} ${state}`, async () =>
+    (await (await fetch(`${worker().url}/metrics`)).text()).includes(
+      `job_queue_jobs{kind="dataset-build",state="${state}",service="job-worker"} ${count}\n`,
+    ),
+  );
+
 const listDatasets = async () =>
   (await place.database.pool.query<{ dataset_version: string }>('SELECT dataset_version FROM exp.dataset_versions'))
     .rows;
@@ -289,6 +297,8 @@ test('a running job is stopped and a waiting one never starts when they are canc
     startedAt: expect.any(String),
     result: null,
   });
+  await reachCount('cancelled', 2);
+  await reachCount('dead', 0);
   await held[Symbol.asyncDispose]();
   await expect(ops('jobs', 'cancel', 'dataset-build/daily')).rejects.toThrow(
     'is completed: there is nothing to cancel',
@@ -311,11 +321,13 @@ test('a dead job outlives Redis with its error, and is retried; without Redis ev
 
   const { jobs } = await ops<{ jobs: JobView[] }>('jobs', 'list', '--state', 'dead');
   expect(jobs).toEqual([dead]);
+  await reachCount('dead', 1);
   expect(await ops('jobs', 'show', 'dataset-build/broken')).toMatchObject({ ...dead, log: expect.any(Array) });
   await ops('jobs', 'retry', 'dataset-build/broken');
   expect(await reach('dataset-build/broken', 'completed')).toMatchObject({ failedAttempts: 0, error: null });
   const metrics = await (await fetch(`${worker().url}/metrics`)).text();
   expect(metrics).toMatch(/job_attempts_total\{kind="dataset-build",outcome="failed",service="job-worker"\} 5/);
+  await reachCount('dead', 0);
   expect(place.unexpectedEnds).toEqual([]);
 }, 180_000);
 
@@ -327,5 +339,7 @@ test('wrong kinds, parameters and keys are refused with what was expected', asyn
     /epochs: received "0"; expected an integer from 1[\s\S]*colour[\s\S]*dataset: received nothing/,
   );
   await refused('upkeep', {}, 'a key').toThrow('expected up to 120 letters');
+  const { kinds } = await ops<{ kinds: { name: string }[] }>('jobs', 'kinds');
+  expect(kinds.map(({ name }) => name)).toEqual(jobKindNames);
   await expect(queues.get('upkeep', 'nothing')).rejects.toThrow('there is no job upkeep/nothing');
 });

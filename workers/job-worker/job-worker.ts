@@ -47,7 +47,10 @@ export function startJobWorker(deps: JobWorkerDeps): JobWorker {
   const metrics = createJobMetrics(deps.metrics);
   const active = new Map<string, (reason: StopReason) => void>();
   const workers = deps.kinds.map((kind) => startWorkerOfKind(kind, deps, metrics, active));
-  const stopCounting = metrics.countQueues(workers.map(({ queue }) => queue));
+  const stopCounting = metrics.countQueues(
+    deps.redis,
+    workers.map(({ queue }) => queue),
+  );
   return {
     running: () => [...active.keys()],
     [Symbol.asyncDispose]: async () => {
