@@ -2,6 +2,7 @@
 
 import type { DefinitionBody } from '#domain/definitions/definition-body.ts';
 import type { Experiment } from '#domain/experiment/experiment.ts';
+import type { ModelStages } from '#platform/mlflow/model-stages.ts';
 import { inTransaction, type Pool, type PoolClient } from '#platform/postgres/pool.ts';
 import {
   applyCoverage,
@@ -13,6 +14,7 @@ import { listDefinitions, listIterations } from '#producers/definition-store/def
 import type { LiveDefinitions } from '#producers/definition-store/live-definitions.ts';
 import type { ModelCheck } from '#producers/definition-store/model-check.ts';
 import type { ChangeAuthor } from '#producers/definition-store/save-experiment.ts';
+import { alignAfterDelivery, describeAlignment } from '#producers/promotion-store/align-models.ts';
 
 type CommandTarget = Parameters<typeof applyLifecycleCommand>[1];
 type CoverageTarget = Parameters<typeof applyCoverage>[1];
@@ -35,10 +37,12 @@ export function createDefinitionAccess(deps: {
   /** There are new rows in the outbox of definitions. */
   onChanged: () => void;
   checkModels: ModelCheck;
+  /** Null without MLFLOW_URL. */
+  stages: ModelStages | null;
 }): DefinitionAccess {
-  const { checkModels } = deps;
+  const { checkModels, pool, stages } = deps;
   const change = async (work: (tx: PoolClient) => Promise<ChangeResult>): Promise<ChangeResult> => {
-    const result = await inTransaction(deps.pool, work);
+    const result = await inTransaction(pool, work);
     if (result.status === 'created' || result.status === 'changed') {
       deps.onChanged();
       await deps.live.refresh();
@@ -49,12 +53,17 @@ export function createDefinitionAccess(deps: {
     apply: (body, author, { expectedVersion }) =>
       change((tx) => applyDefinition(tx, body, author, { expectedVersion, checkModels })),
     changeCoverage: (target) => change((tx) => applyCoverage(tx, target)),
-    runCommand: (target) => change((tx) => applyLifecycleCommand(tx, { ...target, checkModels })),
+    runCommand: async (target) => {
+      const result = await change((tx) => applyLifecycleCommand(tx, { ...target, checkModels }));
+      const mlflow = await alignAfterDelivery(pool, stages, result);
+      const note = mlflow === null ? null : describeAlignment(mlflow);
+      return note === null || !('notes' in result) ? result : { ...result, notes: [...result.notes, note] };
+    },
     list: async ({ status, unitType }) =>
-      (await listDefinitions(deps.pool))
+      (await listDefinitions(pool))
         .map(({ experiment }) => experiment)
         .filter((experiment) => status === undefined || experiment.status === status)
         .filter((experiment) => unitType === undefined || experiment.unitType === unitType),
-    listIterations: async (keyOrId) => (await listIterations(deps.pool, keyOrId)).map(({ experiment }) => experiment),
+    listIterations: async (keyOrId) => (await listIterations(pool, keyOrId)).map(({ experiment }) => experiment),
   };
 }

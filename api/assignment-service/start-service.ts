@@ -180,6 +180,7 @@ export async function startService(options: {
   });
   const mlflow = config.mlflowUrl === undefined ? null : createMlflowClient({ url: config.mlflowUrl });
   const models = mlflow === null ? null : createModelRegistry(mlflow);
+  const stages = mlflow === null ? null : createModelStages(mlflow);
   const app = await buildApp({
     keys,
     rateLimiter: createRateLimiter(
@@ -225,12 +226,13 @@ export async function startService(options: {
         live,
         onChanged: definitionRelay.wake,
         checkModels: createModelCheck(models),
+        stages,
       }),
     },
     promotions: createPromotionAccess({
       pool,
       models,
-      stages: mlflow === null ? null : createModelStages(mlflow),
+      stages,
       live,
       onChanged: definitionRelay.wake,
       readEvidence: (experimentId) => readLookEvidence(resultsPool, experimentId),

@@ -170,7 +170,7 @@ test('a draft that points at a policy version without a past starts at a tenth o
   const draft = planner().replace('status: running', 'status: draft');
   await apply({ 'policies.yml': policies(secondVersion()), 'experiments.yml': draft });
   const run = (command: ExperimentCommand) =>
-    runExperimentCommand({ pool: database.poolAs('operator'), models }, { keyOrId: 'planner-policy', author }, command);
+    runExperimentCommand({ pool: database.poolAs('operator'), models, stages: null }, { keyOrId: 'planner-policy', author }, command);
   // The way around: raise the draft, then start it.
   await run({ kind: 'coverage', share: 1 });
   const { after, notes } = await run({ kind: 'start' });
@@ -194,7 +194,7 @@ test('a draft that points at a policy version without a past starts at a tenth o
 test('one refused part refuses the whole plan, with its place and the reason', async () => {
   await apply({ 'a.yml': plain });
   await runExperimentCommand(
-    { pool: database.poolAs('operator'), models },
+    { pool: database.poolAs('operator'), models, stages: null },
     { keyOrId: 'checkout-button', author },
     { kind: 'start' },
   );
@@ -334,7 +334,7 @@ test('metrics are created and changed with a note on what runs already; a name n
 test('an archived experiment is not exported, and a paused one says that a file does not pause', async () => {
   await apply({ 'a.yml': plain, 'b.yml': plain.replace('checkout-button', 'old-button') });
   const run = (keyOrId: string, kind: 'start' | 'pause' | 'archive') =>
-    runExperimentCommand({ pool: database.poolAs('operator'), models }, { keyOrId, author }, { kind });
+    runExperimentCommand({ pool: database.poolAs('operator'), models, stages: null }, { keyOrId, author }, { kind });
   await run('old-button', 'archive');
   await run('checkout-button', 'start');
   await run('checkout-button', 'pause');

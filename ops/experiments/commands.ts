@@ -11,6 +11,7 @@ import { formatChange } from '../apply/plan-items.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parsePositiveInteger, parseReason } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
+import { tellAlignment } from '../promotion/tell-alignment.ts';
 import { describeEnrolment, describeServing, describeTransition } from './describe-experiment.ts';
 import { republishDefinitions } from './republish-definitions.ts';
 import { type ExperimentCommand, runExperimentCommand } from './run-command.ts';
@@ -124,7 +125,7 @@ export function addExperimentCommands(program: Command, commandLine: CommandLine
       .option('--expect-version <number>', 'refuse unless it still has this version', parsePositiveInteger);
   const change = (key: string, options: ChangeOptions, command: ExperimentCommand): Promise<void> =>
     withDefinitions(commandLine, async (definitions) => {
-      const { before, after, notes } = await runExperimentCommand(
+      const { before, after, notes, mlflow } = await runExperimentCommand(
         definitions,
         {
           keyOrId: key,
@@ -135,6 +136,7 @@ export function addExperimentCommands(program: Command, commandLine: CommandLine
       );
       print(describeTransition(before, after));
       for (const note of notes) print(`note: ${note}`);
+      if (mlflow !== null) tellAlignment(commandLine, mlflow);
     });
 
   for (const kind of Object.keys(plainCommands) as (keyof typeof plainCommands)[]) {

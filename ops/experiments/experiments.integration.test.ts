@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => database?.drop());
 
 /** With the rights of the operator; these experiments name no policy versions, so nothing is asked of MLflow. */
-const definitions = () => ({ pool: database.poolAs('operator'), models: null });
+const definitions = () => ({ pool: database.poolAs('operator'), models: null, stages: null });
 const author = { actor: 'ann', reason: 'planned' };
 
 async function create(key: string, overrides: Parameters<typeof definitionOf>[0] = {}): Promise<void> {

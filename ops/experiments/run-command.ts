@@ -12,6 +12,7 @@ import {
 import { listIterations, selectCurrentIteration } from '#producers/definition-store/definition-rows.ts';
 import { createModelCheck } from '#producers/definition-store/model-check.ts';
 import type { ChangeAuthor } from '#producers/definition-store/save-experiment.ts';
+import { type Alignment, alignAfterDelivery } from '#producers/promotion-store/align-models.ts';
 import type { Definitions } from '../apply/open-definitions.ts';
 
 export type ExperimentCommand =
@@ -30,12 +31,12 @@ export type CommandTarget = {
 
 const refusal = (message: string): FatalError => new FatalError(message, { code: 'config-invalid' });
 
-/** What the experiment was and is. @throws FatalError with the reason when the command is refused. */
+/** What the experiment was and is, and how MLflow stands where the command delivers a policy version to all. @throws FatalError with the reason when the command is refused. */
 export async function runExperimentCommand(
-  { pool, models }: Pick<Definitions, 'pool' | 'models'>,
+  { pool, models, stages }: Definitions,
   target: CommandTarget,
   command: ExperimentCommand,
-): Promise<{ before: Experiment; after: Experiment; notes: readonly string[] }> {
+): Promise<{ before: Experiment; after: Experiment; notes: readonly string[]; mlflow: Alignment | null }> {
   const { keyOrId, author } = target;
   const before = selectCurrentIteration((await listIterations(pool, keyOrId)).map(({ experiment }) => experiment));
   if (before === null) throw refusal(`there is no experiment ${keyOrId}`);
@@ -51,7 +52,8 @@ export async function runExperimentCommand(
           commandFor: (current) => toLifecycleCommand(current, command),
         }),
   );
-  return { before, ...unwrap(result, keyOrId, expectedVersion) };
+  const changed = unwrap(result, keyOrId, expectedVersion);
+  return { before, ...changed, mlflow: await alignAfterDelivery(pool, stages, result) };
 }
 
 function unwrap(

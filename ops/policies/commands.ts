@@ -13,7 +13,7 @@ import { type Definitions, withDefinitions } from '../apply/open-definitions.ts'
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parseReason } from '../command-line/option-values.ts';
 import { formatTable, toJson } from '../command-line/output.ts';
-import { describeAlignment } from '../promotion/describe-promotion.ts';
+import { tellAlignment } from '../promotion/tell-alignment.ts';
 
 const refusal = (message: string): FatalError => new FatalError(message, { code: 'config-invalid' });
 
@@ -78,9 +78,7 @@ export function addPolicyCommands(program: Command, commandLine: CommandLine): v
       withDefinitions(commandLine, async (definitions) => {
         const { text, mlflow } = await bootstrapPolicy(definitions, reference, { actor, reason });
         print(text);
-        const about = describeAlignment(mlflow);
-        if (about !== null) commandLine.note(about);
-        if (mlflow.status === 'behind') commandLine.reportProblems();
+        tellAlignment(commandLine, mlflow);
       }),
     );
 

@@ -4,7 +4,7 @@ import { readLookEvidence } from '#analytics/promotion/look-evidence.ts';
 import { parseRampPlan } from '#domain/promotion/ramp-plan.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
 import { FatalError } from '#platform/errors.ts';
-import { type Alignment, alignModels } from '#producers/promotion-store/align-models.ts';
+import { alignModels } from '#producers/promotion-store/align-models.ts';
 import { listCalibration } from '#producers/promotion-store/calibration.ts';
 import { type EndedPromotion, finishPromotion, rollBackPromotion } from '#producers/promotion-store/end-promotion.ts';
 import {
@@ -22,7 +22,6 @@ import type { CommandLine } from '../command-line/command-line.ts';
 import { parseCount, parsePositiveInteger } from '../command-line/option-values.ts';
 import { toJson } from '../command-line/output.ts';
 import {
-  describeAlignment,
   describeLook,
   formatCalibration,
   formatLedger,
@@ -38,6 +37,7 @@ import {
   parseModelVersion,
   parseShares,
 } from './promotion-options.ts';
+import { tellAlignment } from './tell-alignment.ts';
 
 type StartOptions = {
   policy: string;
@@ -67,18 +67,12 @@ const toDeps = ({ pool, models, stages }: Definitions): LookDeps => ({
 const refusal = (message: string): FatalError => new FatalError(message, { code: 'config-invalid' });
 
 export function addPromotionCommands(program: Command, line: CommandLine): void {
-  const { print, note, actor } = line;
+  const { print, actor } = line;
   const promote = program
     .command('promote')
     .description('bring a model version into production: gate, small share, ramp under guardrails, ledger');
   const withDeps = <T>(work: (deps: LookDeps) => Promise<T>): Promise<T> =>
     withDefinitions(line, (definitions) => work(toDeps(definitions)));
-  /** Says how MLflow stands; behind is a problem that the exit code tells. */
-  const tellAlignment = (mlflow: Alignment): void => {
-    const text = describeAlignment(mlflow);
-    if (text !== null) note(text);
-    if (mlflow.status === 'behind') line.reportProblems();
-  };
 
   promote
     .command('start')
@@ -138,7 +132,7 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
           },
           { actor, reason },
         );
-        tellAlignment(mlflow);
+        tellAlignment(line, mlflow);
         const document = toPromotionDocument(promotion);
         if (json) return print(toJson(document));
         const { candidateVersion, controlVersion } = promotion;
@@ -164,7 +158,7 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
         const looks = [];
         for (const id of ids) looks.push(await lookAtPromotion(deps, id, actor));
         const mlflow = await alignModels(deps.pool, deps.stages);
-        tellAlignment(mlflow);
+        tellAlignment(line, mlflow);
         if (json) return print(toJson({ promotions: looks.map(toLookDocument), mlflow }));
         if (looks.length === 0) print('no promotion is under way');
         for (const look of looks) print(describeLook(look));
@@ -188,7 +182,7 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
     );
 
   const tellEnd = ({ promotion, mlflow }: EndedPromotion, json: boolean, text: string): void => {
-    tellAlignment(mlflow);
+    tellAlignment(line, mlflow);
     print(json ? toJson({ ...toPromotionDocument(promotion), mlflow }) : text);
   };
 

@@ -1,7 +1,6 @@
 // Promotions in the words of the command line: what a look did, how a promotion stands, its ledger; pure.
 import { formatBasisPoints } from '#domain/assignment/basis-points.ts';
 import { formatNumber } from '#domain/results/format-results.ts';
-import type { Alignment } from '#producers/promotion-store/align-models.ts';
 import type { CalibrationRow } from '#producers/promotion-store/calibration.ts';
 import type { Look } from '#producers/promotion-store/look-at-promotion.ts';
 import { toLookDocument, toPromotionDocument } from '#producers/promotion-store/promotion-document.ts';
@@ -120,11 +119,6 @@ export function formatLedger(rows: readonly LedgerRow[]): string {
 }
 
 /** What happened in MLflow, or that it has yet to follow; null when there is nothing to tell. */
-export function describeAlignment(mlflow: Alignment): string | null {
-  if (mlflow.status === 'in line') return mlflow.changed.length === 0 ? null : `MLflow: ${mlflow.changed.join('; ')}`;
-  return `MLflow is behind: ${mlflow.reason}. Postgres has decided and holds; \`ops promote check\` brings MLflow in line`;
-}
-
 const formatDifference = (value: number | null): string | null =>
   value === null ? null : `${value > 0 ? '+' : value < 0 ? '−' : ''}${formatNumber(Math.abs(value), 3)}`;
 

@@ -272,8 +272,8 @@ export async function applyLifecycleCommand(
     const asked = { deliverToAll: serving.variantId };
     const refusal = findStartRefusal(current, asked, await readProductionOf(tx, current), Date.now());
     if (refusal !== null) return refused(target.field, refusal);
-    await recordPromotion(tx, plan.next, serving.variantId, target.author);
-    return plan;
+    const conflict = await recordPromotion(tx, plan.next, serving.variantId, target.author);
+    return conflict === null ? plan : refused(target.field, conflict);
   });
 }
 
@@ -282,9 +282,8 @@ async function recordPromotion(
   experiment: Experiment,
   promoted: VariantId,
   author: ChangeAuthor,
-): Promise<void> {
+): Promise<string | null> {
   const variant = experiment.variants.find(({ variantId }) => variantId === promoted);
   const policyVersionId = policyVersionIdIn(variant?.config ?? {});
-  if (policyVersionId === null) return;
-  await recordDeliveryToAll(tx, { policyVersionId, experiment }, author);
+  return policyVersionId === null ? null : recordDeliveryToAll(tx, { policyVersionId, experiment }, author);
 }

@@ -13,7 +13,7 @@ import type { ProductionRecord } from '#domain/definitions/start-limit.ts';
 import type { Experiment } from '#domain/experiment/experiment.ts';
 import { asPolicyId, asPolicyVersionId } from '#domain/experiment/ids.ts';
 import type { JsonObject } from '#domain/targeting/condition.ts';
-import { addToLedger } from '../promotion-store/promotion-ledger.ts';
+import { addToLedger, listRunning } from '../promotion-store/promotion-ledger.ts';
 import type { Connection } from './definition-rows.ts';
 import type { ChangeAuthor } from './save-experiment.ts';
 
@@ -188,7 +188,7 @@ export async function bootstrapPolicyVersion(
       message: `only the first version of a policy is bootstrapped: that is ${formatPolicyVersion(first)}`,
     };
   }
-  await recordProduction(tx, version, { action: 'bootstrap', author, experiment: null });
+  await recordStatus(tx, version, { status: 'production', action: 'bootstrap', author, experiment: null });
   return { status: 'bootstrapped', version: { ...version, status: 'production' } };
 }
 
@@ -219,35 +219,56 @@ export async function setVersionStatus(
   });
 }
 
-async function recordProduction(
+async function recordStatus(
   tx: Connection,
   version: StoredPolicyVersion,
   entry: {
-    action: 'bootstrap' | 'deliver-to-all';
+    status: StoredPolicyVersion['status'];
+    action: 'bootstrap' | 'deliver-to-all' | 'retire';
     author: ChangeAuthor;
     experiment: Experiment | null;
   },
 ): Promise<void> {
-  const { experiment } = entry;
+  const { experiment, status, action, author } = entry;
   const named = experiment === null ? {} : { experiment: `${experiment.experimentKey}/${experiment.iteration}` };
-  await setVersionStatus(tx, version, 'production', entry.author, named);
+  await setVersionStatus(tx, version, status, author, named);
   await addToLedger(tx, {
-    ...entry,
+    action,
+    author,
+    experiment,
     policyVersionId: version.policyVersionId,
     from: { status: version.status },
-    to: { status: 'production' },
+    to: { status },
   });
 }
 
-/** Records that a version is delivered to all units of an experiment from now on: from then on it was in production. */
+/**
+ * Records that a version is delivered to all units of an experiment from now on. One that was never in production is from then on, and
+ * its predecessors are retired, as at the end of a promotion. Gives why not while the policy has a promotion under way.
+ */
 export async function recordDeliveryToAll(
   tx: Connection,
   delivery: { readonly policyVersionId: string; readonly experiment: Experiment },
   author: ChangeAuthor,
-): Promise<void> {
-  const version = (await listPolicies(tx))
-    .flatMap(({ versions }) => versions)
-    .find(({ policyVersionId }) => policyVersionId === delivery.policyVersionId);
-  if (version === undefined || version.firstProductionAt !== null) return;
-  await recordProduction(tx, version, { action: 'deliver-to-all', author, experiment: delivery.experiment });
+): Promise<string | null> {
+  const { policyVersionId, experiment } = delivery;
+  // A promotion takes this lock before that of its own experiment, on which no delivery gets here.
+  await lockPolicies(tx);
+  const policy = (await listPolicies(tx)).find(({ versions }) =>
+    versions.some((version) => version.policyVersionId === policyVersionId),
+  );
+  const version = policy?.versions.find((known) => known.policyVersionId === policyVersionId);
+  if (policy === undefined || version === undefined || version.firstProductionAt !== null) return null;
+  const running = (await listRunning(tx)).find(({ policyId }) => policyId === policy.policyId);
+  if (running !== undefined) {
+    const { experimentKey: key } = running;
+    return (
+      `${formatPolicyVersion(version)} was never in production, and policy ${policy.name} has the promotion ${key} under way: ` +
+      `\`ops promote finish ${key}\` or \`ops promote roll-back ${key}\` ends it`
+    );
+  }
+  for (const earlier of policy.versions.filter(({ status }) => status === 'production'))
+    await recordStatus(tx, earlier, { status: 'retired', action: 'retire', author, experiment });
+  await recordStatus(tx, version, { status: 'production', action: 'deliver-to-all', author, experiment });
+  return null;
 }

@@ -2,8 +2,10 @@
 //
 // Commit point: the transaction in Postgres that changes the status of a policy version, with its row in exp.promotions. MLflow
 // follows. A crash in between leaves the alias of before; whoever aligns next sets it, and doctor reports it meanwhile.
+import { policyVersionIdIn } from '#domain/experiment/experiment.ts';
 import { describeError } from '#platform/errors.ts';
 import { type ModelStages, productionAlias } from '#platform/mlflow/model-stages.ts';
+import type { ChangeResult } from '../definition-store/change-definition.ts';
 import type { Connection } from '../definition-store/definition-rows.ts';
 
 type WantedProduction = {
@@ -54,6 +56,12 @@ export type Alignment =
   /** Postgres holds; MLflow says something else until the next alignment. */
   | { readonly status: 'behind'; readonly reason: string };
 
+/** In words for whoever caused it; null when there was nothing to do. */
+export function describeAlignment(mlflow: Alignment): string | null {
+  if (mlflow.status === 'in line') return mlflow.changed.length === 0 ? null : `MLflow: ${mlflow.changed.join('; ')}`;
+  return `MLflow is behind: ${mlflow.reason}. Postgres has decided and holds; \`ops promote check\` brings MLflow in line`;
+}
+
 /** Sets what differs, of one model or of all. Repeating it changes nothing; it never fails, because Postgres has decided already. */
 export async function alignModels(
   connection: Connection,
@@ -77,6 +85,18 @@ export async function alignModels(
     }
   }
   return problems.length === 0 ? { status: 'in line', changed } : { status: 'behind', reason: problems.join('; ') };
+}
+
+/** Aligns after a change that delivers a policy version to all, and so may have moved what is in production; null after any other. */
+export async function alignAfterDelivery(
+  connection: Connection,
+  stages: ModelStages | null,
+  result: ChangeResult,
+): Promise<Alignment | null> {
+  if (result.status !== 'changed' || result.experiment.serving.mode !== 'all_to') return null;
+  const { serving, variants } = result.experiment;
+  const delivered = variants.find(({ variantId }) => variantId === serving.variantId);
+  return policyVersionIdIn(delivered?.config ?? {}) === null ? null : alignModels(connection, stages);
 }
 
 /** Tags a version as a candidate, unless it is in production. Never fails: the tag only repeats what Postgres says. */

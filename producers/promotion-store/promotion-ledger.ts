@@ -118,10 +118,11 @@ export type RunningPromotion = {
   readonly experimentId: string;
 };
 
-export async function listRunning(connection: Connection): Promise<RunningPromotion[]> {
-  const { rows } = await connection.query<RunningPromotion>(
-    `SELECT policy_id AS "policyId", policy_version_id AS "policyVersionId", experiment_id AS "experimentId"
-     FROM exp.running_promotions ORDER BY started_at`,
+export async function listRunning(connection: Connection): Promise<(RunningPromotion & { experimentKey: string })[]> {
+  const { rows } = await connection.query<RunningPromotion & { experimentKey: string }>(
+    `SELECT r.policy_id AS "policyId", r.policy_version_id AS "policyVersionId", r.experiment_id AS "experimentId",
+       x.key AS "experimentKey"
+     FROM exp.running_promotions r JOIN exp.experiments x ON x.id = r.experiment_id ORDER BY r.started_at`,
   );
   return rows;
 }
