@@ -170,7 +170,11 @@ test('a draft that points at a policy version without a past starts at a tenth o
   const draft = planner().replace('status: running', 'status: draft');
   await apply({ 'policies.yml': policies(secondVersion()), 'experiments.yml': draft });
   const run = (command: ExperimentCommand) =>
-    runExperimentCommand({ pool: database.poolAs('operator'), models, stages: null }, { keyOrId: 'planner-policy', author }, command);
+    runExperimentCommand(
+      { pool: database.poolAs('operator'), models, stages: null },
+      { keyOrId: 'planner-policy', author },
+      command,
+    );
   // The way around: raise the draft, then start it.
   await run({ kind: 'coverage', share: 1 });
   const { after, notes } = await run({ kind: 'start' });

@@ -31,7 +31,10 @@ export type CommandTarget = {
 
 const refusal = (message: string): FatalError => new FatalError(message, { code: 'config-invalid' });
 
-/** What the experiment was and is, and how MLflow stands where the command delivers a policy version to all. @throws FatalError with the reason when the command is refused. */
+/**
+ * What the experiment was and is, and how MLflow stands where a policy version is delivered to all.
+ * @throws FatalError with the reason when the command is refused.
+ */
 export async function runExperimentCommand(
   { pool, models, stages }: Definitions,
   target: CommandTarget,

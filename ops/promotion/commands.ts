@@ -21,13 +21,7 @@ import { type Definitions, withDefinitions } from '../apply/open-definitions.ts'
 import type { CommandLine } from '../command-line/command-line.ts';
 import { parseCount, parsePositiveInteger } from '../command-line/option-values.ts';
 import { toJson } from '../command-line/output.ts';
-import {
-  describeLook,
-  formatCalibration,
-  formatLedger,
-  formatPromotion,
-  formatStatus,
-} from './describe-promotion.ts';
+import { describeLook, formatCalibration, formatLedger, formatPromotion, formatStatus } from './describe-promotion.ts';
 import {
   addGuardrail,
   addParam,

@@ -1,6 +1,7 @@
 // Requests to MLflow's REST API: bounded in time, repeated where that is safe, with errors that say whether trying again can help.
 import { setTimeout as delay } from 'node:timers/promises';
 import { FatalError, RetryableError } from '#platform/errors.ts';
+import { type HttpAnswer, type HttpRequest, sendRequest } from './send-request.ts';
 
 export type MlflowConfig = {
   /** Base address of the tracking server, such as http://localhost:5000. */
@@ -58,14 +59,11 @@ export function createMlflowClient(config: MlflowConfig): MlflowClient {
     }
     return work();
   };
-  const send = async (target: URL, init: RequestInit): Promise<{ status: number; body: Buffer }> => {
+  const send = async (target: URL, request: Omit<HttpRequest, 'timeoutMs'>): Promise<HttpAnswer> => {
     try {
-      const response = await fetch(target, { ...init, signal: AbortSignal.timeout(timeoutMs) });
-      return { status: response.status, body: Buffer.from(await response.arrayBuffer()) };
+      return await sendRequest(target, { ...request, timeoutMs });
     } catch (error) {
-      // fetch says only "fetch failed"; what happened is its cause.
-      const cause = error instanceof TypeError && error.cause !== undefined ? error.cause : error;
-      throw new RetryableError(`MLflow at ${url} cannot be reached`, { code: 'dependency-unavailable', cause });
+      throw new RetryableError(`MLflow at ${url} cannot be reached`, { code: 'dependency-unavailable', cause: error });
     }
   };
   const refuse = (status: number, text: string): MlflowRefusal => {

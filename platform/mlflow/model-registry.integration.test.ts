@@ -62,6 +62,15 @@ test('a version or a model that never existed is missing, and the answer says wh
   });
 });
 
+test('a request that may not be repeated is answered although the server has closed what was idle', async () => {
+  const name = await registerModel(1);
+  // Longer than the server keeps an idle connection (5 s), and too busy to see that it is closed.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 7_000);
+  const body = { name, source: 's3://test-models/none' };
+  expect(await client.request({ method: 'POST', path: 'model-versions/create', body })).toMatchObject({ ok: true });
+  expect(await createModelRegistry(client).listVersions(name)).toHaveLength(2);
+});
+
 test('a version with later ones that is gone was deleted', async () => {
   const name = await registerModel(2);
   await deleteVersion(name, '1');
