@@ -7,7 +7,7 @@ import {
   registrySettings,
   telemetrySettings,
 } from '#platform/config/common-settings.ts';
-import { defineConfig, optionalSetting, type SettingsOf, text } from '#platform/config/settings.ts';
+import { defineConfig, optionalSetting, type SettingsOf, text, url } from '#platform/config/settings.ts';
 
 export const erasureKey = optionalSetting(
   'ERASURE_KEY',
@@ -33,7 +33,14 @@ export const archiveConfig = defineConfig({
   telemetry: telemetrySettings,
 });
 
-export const doctorConfig = defineConfig({ ...archiveConfig.shape, mlflow: mlflowSettings });
+const redisUrl = optionalSetting(
+  'REDIS_URL',
+  url(['redis:', 'rediss:']),
+  'Redis that holds the queues of jobs; they are not looked at when absent',
+  { secret: true },
+);
+
+export const doctorConfig = defineConfig({ ...archiveConfig.shape, mlflow: mlflowSettings, redisUrl });
 
 export type ClusterConfig = SettingsOf<(typeof clusterConfig)['shape']>;
 export type ArchiveConfig = SettingsOf<(typeof archiveConfig)['shape']>;

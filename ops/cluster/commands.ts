@@ -62,7 +62,12 @@ export function addClusterCommands(program: Command, line: CommandLine): void {
       const { url } = config.mlflow;
       const mlflow = url === undefined ? null : createMlflowClient({ url });
       const models = mlflow === null ? null : createModelRegistry(mlflow);
-      const findings = await runDoctor({ ...openArchiveCluster(config, resources), mlflow, models });
+      const findings = await runDoctor({
+        ...openArchiveCluster(config, resources),
+        mlflow,
+        models,
+        redisUrl: config.redisUrl,
+      });
       line.print(options.json ? toJson(findings) : formatFindings(findings));
       if (findings.some(({ state }) => state === 'problem')) line.reportProblems();
     });

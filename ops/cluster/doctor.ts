@@ -5,6 +5,7 @@ import type { ModelRegistry } from '#platform/mlflow/model-registry.ts';
 import { formatTable } from '../command-line/output.ts';
 import type { ArchiveCluster } from './cluster.ts';
 import { checkArchive, checkDeadLetters, checkGroups, checkOutbox } from './doctor-data-checks.ts';
+import { checkJobs } from './doctor-job-checks.ts';
 import { checkLineage } from './doctor-lineage-checks.ts';
 import { checkKafka, checkMigrations, checkObjectStore, checkRegistry } from './doctor-service-checks.ts';
 import { checkCompaction, checkErasureKey, checkEventDays, checkModels } from './doctor-store-checks.ts';
@@ -21,6 +22,8 @@ export type Finding = {
 export type DoctorCluster = ArchiveCluster & {
   readonly models: ModelRegistry | null;
   readonly mlflow: MlflowClient | null;
+  /** Undefined where no jobs are queued. */
+  readonly redisUrl: string | undefined;
 };
 
 /** One aspect of the system: resolves with what was found, and rejects when it could not look. */
@@ -42,6 +45,7 @@ const checks: readonly DoctorCheck[] = [
   checkCompaction,
   checkDeadLetters,
   checkErasureKey,
+  checkJobs,
   checkModels,
   checkLineage,
 ];

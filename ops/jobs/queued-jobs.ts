@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createJobKey, isJobKey, type JobKind, jobKeyExpectation, parseJobParameters } from '#domain/jobs/job-kind.ts';
 import { findJobKind, jobKindNames } from '#domain/jobs/job-kinds.ts';
+import type { SettingsOf } from '#platform/config/settings.ts';
 import { FatalError } from '#platform/errors.ts';
 import { createJobQueues, type JobQueues, queuePrefix } from '#platform/jobs/job-queues.ts';
 import { isEnded, type JobView } from '#platform/jobs/job-view.ts';
@@ -12,7 +13,14 @@ import { jobsConfig } from './jobs-config.ts';
 
 /** @throws RetryableError when Redis cannot be used. */
 export async function withJobQueues<T>(line: CommandLine, work: (queues: JobQueues) => Promise<T>): Promise<T> {
-  const { redisUrl, namespace } = line.settingsOf(jobsConfig);
+  return withQueuesAt(line.settingsOf(jobsConfig), work);
+}
+
+/** @throws RetryableError when Redis cannot be used. */
+export async function withQueuesAt<T>(
+  { redisUrl, namespace }: SettingsOf<(typeof jobsConfig)['shape']>,
+  work: (queues: JobQueues) => Promise<T>,
+): Promise<T> {
   const redis = await connectRedis({ url: redisUrl, clientName: 'ops' });
   try {
     await using queues = createJobQueues({ redis, prefix: queuePrefix(namespace), kinds: jobKindNames });
