@@ -17,9 +17,6 @@ import type { Place } from './place.ts';
 import type { Story } from './story.ts';
 
 export const policyName = 'planner';
-/** Guardrail of the ramps. */
-export const waitMetric = 'wait_for_plan';
-export const waitBoundMs = 1_000;
 /** Plans of the simulated past: the first day of a month of requests. */
 const pastStart = '2026-09-01';
 const pastDays = 28;
@@ -60,23 +57,6 @@ async function applyFile(place: Place, name: string, content: object): Promise<v
   await writeFile(join(repositoryRoot, path), `${JSON.stringify(content, null, 2)}\n`);
   const { exitCode, stdout, stderr } = await place.runOps(['apply', path, '--reason', 'lifecycle']);
   if (exitCode !== 0) throw new StackError(`${path} was not applied.\n${stdout}${stderr}`);
-}
-
-/** What the ramps are guarded by, beside acceptance. */
-export async function defineWait(place: Place): Promise<void> {
-  // Mean latency against a bound in ms: the rules take a millisecond, and everything is slow against that.
-  const wait = {
-    name: waitMetric,
-    description: 'Mean time until a plan is there, against a bound in milliseconds',
-    unit: 'ms',
-    kind: 'ratio',
-    numerator: 'latency_ms',
-    denominator: { metric: 'latency_ms', take: 'count' },
-    better: 'decrease',
-    scale: 'absolute',
-    guardrail_bound: waitBoundMs,
-  };
-  await applyFile(place, 'metric.json', { metrics: [wait] });
 }
 
 /** The first version of the policy is the planner of rules, and a running experiment delivers it to everybody. */

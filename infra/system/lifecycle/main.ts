@@ -3,7 +3,7 @@ import { relative, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { cacheDir } from '../../local/local-dir.ts';
 import { describeError, StackError } from '../../local/stack-error.ts';
-import { buildDataset, defineWait, hasPast, logThePast, putRulesIntoProduction } from './data-stages.ts';
+import { buildDataset, hasPast, logThePast, putRulesIntoProduction } from './data-stages.ts';
 import { showLineage } from './lineage-stages.ts';
 import { learn, learnNothing, learnToo } from './model-stages.ts';
 import { startPlace } from './place.ts';
@@ -74,7 +74,6 @@ async function run(resources: AsyncDisposableStack): Promise<void> {
     await logThePast(place, story, options.households);
   }
   const { datasetVersion } = await buildDataset(place, story);
-  await defineWait(place);
   const good = await learn(place, story, datasetVersion);
   if (options.resume) await endPromotions(place);
   const serving = await startServing(place, story, { resources, onUnexpectedEnd });
