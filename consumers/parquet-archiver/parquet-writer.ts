@@ -4,32 +4,21 @@ import { readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import {
-  BIGINT,
-  DATE,
-  DuckDBDataChunk,
-  DuckDBDateValue,
-  DuckDBInstance,
-  DuckDBTimestampValue,
-  type DuckDBValue,
-  INTEGER,
-  TIMESTAMP,
-  VARCHAR,
-} from '@duckdb/node-api';
+import { DOUBLE, DuckDBDataChunk, DuckDBInstance, type DuckDBType, INTEGER, VARCHAR } from '@duckdb/node-api';
 import parquet from 'parquetjs-lite';
 import { archiveColumns } from '#domain/archive/archive-layout.ts';
+import { windowStartOf } from '#domain/windows/tumbling-window.ts';
 import type { ArchiveRow } from './transform.ts';
 
 export type ParquetWriter = {
-  /** The file of at least one row. */
-  write(rows: readonly ArchiveRow[]): Promise<Buffer>;
+  /** The file of `count` rows, at least one. They are taken a few at a time, so that no more of them need to be there at once. */
+  write(rows: Iterable<ArchiveRow>, count: number): Promise<Buffer>;
   close(): void;
 };
 
 /** Up to this many rows parquetjs-lite writes, without a temporary file; above it DuckDB is several times faster (the ADR has the numbers). */
 export const smallSegmentRows = 200;
 
-const dayMs = 86_400_000;
 const chunkRows = 2_048;
 const gzip = { compression: 'GZIP' } as const;
 
@@ -51,7 +40,7 @@ const smallSchema = new parquet.ParquetSchema({
   append_time: { type: 'TIMESTAMP_MILLIS' },
 });
 
-async function writeSmall(rows: readonly ArchiveRow[]): Promise<Buffer> {
+async function writeSmall(rows: Iterable<ArchiveRow>): Promise<Buffer> {
   const output = new PassThrough();
   const chunks: Buffer[] = [];
   output.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -62,72 +51,69 @@ async function writeSmall(rows: readonly ArchiveRow[]): Promise<Buffer> {
   for (const row of rows) {
     await writer.appendRow({
       ...row,
-      event_date: new Date(row.event_date),
+      event_date: new Date(windowStartOf(row.event_time, 'day')),
       event_time: new Date(row.event_time),
       ingest_time: new Date(row.ingest_time),
       append_time: new Date(row.append_time),
-      kafka_offset: Number(row.kafka_offset),
     });
   }
   await writer.close();
   return Buffer.concat(chunks);
 }
 
-const typeOfColumn = {
-  event_date: DATE,
-  event_id: VARCHAR,
-  event_type: VARCHAR,
-  unit_type: VARCHAR,
-  unit_id: VARCHAR,
-  experiments: VARCHAR,
-  context: VARCHAR,
-  metrics: VARCHAR,
-  payload: VARCHAR,
-  event_time: TIMESTAMP,
-  ingest_time: TIMESTAMP,
-  producer: VARCHAR,
-  kafka_partition: INTEGER,
-  kafka_offset: BIGINT,
-  append_time: TIMESTAMP,
-} as const;
-const columnTypes = archiveColumns.map((column) => typeOfColumn[column]);
-const tableSql = `CREATE TEMP TABLE segment (${archiveColumns.map((column) => `${column} ${typeOfColumn[column]}`).join(', ')})`;
+/** How a column is handed to DuckDB, and what makes its value of that. Times as numbers: an object and a BigInt each cost more. */
+const text = { type: VARCHAR, sql: (name: string) => name };
+const time = { type: DOUBLE, sql: (name: string) => `epoch_ms(${name}::BIGINT)` };
+const columns = {
+  event_id: text,
+  event_type: text,
+  unit_type: text,
+  unit_id: text,
+  experiments: text,
+  context: text,
+  metrics: text,
+  payload: text,
+  event_time: time,
+  ingest_time: time,
+  producer: text,
+  kafka_partition: { type: INTEGER, sql: (name: string) => name },
+  kafka_offset: { type: DOUBLE, sql: (name: string) => `${name}::BIGINT` },
+  append_time: time,
+} as const satisfies Record<keyof ArchiveRow, { type: DuckDBType; sql: (name: string) => string }>;
+const columnNames = Object.keys(columns) as (keyof ArchiveRow)[];
+const columnTypes = columnNames.map((name) => columns[name].type);
+const tableSql = `CREATE TEMP TABLE segment (${columnNames.map((name) => `${name} ${columns[name].type}`).join(', ')})`;
+const selected = archiveColumns
+  .map((name) => `${name === 'event_date' ? 'epoch_ms(event_time::BIGINT)::DATE' : columns[name].sql(name)} AS ${name}`)
+  .join(', ');
 
-const toTimestamp = (timeMs: number): DuckDBValue => new DuckDBTimestampValue(BigInt(timeMs) * 1_000n);
-
-function toValues(row: ArchiveRow): DuckDBValue[] {
-  return [
-    new DuckDBDateValue(Math.floor(row.event_time / dayMs)),
-    row.event_id,
-    row.event_type,
-    row.unit_type,
-    row.unit_id,
-    row.experiments,
-    row.context,
-    row.metrics,
-    row.payload,
-    toTimestamp(row.event_time),
-    toTimestamp(row.ingest_time),
-    row.producer,
-    row.kafka_partition,
-    row.kafka_offset,
-    toTimestamp(row.append_time),
-  ];
+function toChunk(rows: readonly ArchiveRow[]): DuckDBDataChunk {
+  const chunk = DuckDBDataChunk.create(columnTypes, rows.length);
+  for (const [index, name] of columnNames.entries())
+    chunk.setColumnValues(
+      index,
+      rows.map((row) => row[name]),
+    );
+  return chunk;
 }
 
-async function writeLarge(instance: DuckDBInstance, rows: readonly ArchiveRow[]): Promise<Buffer> {
+async function writeLarge(instance: DuckDBInstance, rows: Iterable<ArchiveRow>): Promise<Buffer> {
   const path = join(tmpdir(), `trialstream-segment-${randomUUID()}.parquet`);
   const connection = await instance.connect();
   try {
     await connection.run(tableSql);
     const appender = await connection.createAppender('segment');
-    for (let start = 0; start < rows.length; start += chunkRows) {
-      const chunk = DuckDBDataChunk.create(columnTypes);
-      chunk.setRows(rows.slice(start, start + chunkRows).map(toValues));
-      appender.appendDataChunk(chunk);
+    let waiting: ArchiveRow[] = [];
+    for (const row of rows) {
+      if (waiting.push(row) < chunkRows) continue;
+      appender.appendDataChunk(toChunk(waiting));
+      waiting = [];
     }
+    if (waiting.length > 0) appender.appendDataChunk(toChunk(waiting));
     appender.closeSync();
-    await connection.run(`COPY segment TO '${path.replaceAll("'", "''")}' (FORMAT parquet, COMPRESSION zstd)`);
+    await connection.run(
+      `COPY (SELECT ${selected} FROM segment) TO '${path.replaceAll("'", "''")}' (FORMAT parquet, COMPRESSION zstd)`,
+    );
     return await readFile(path);
   } finally {
     connection.closeSync();
@@ -143,7 +129,7 @@ export async function createParquetWriter(): Promise<ParquetWriter> {
     temp_directory: tmpdir(),
   });
   return {
-    write: (rows) => (rows.length <= smallSegmentRows ? writeSmall(rows) : writeLarge(instance, rows)),
+    write: (rows, count) => (count <= smallSegmentRows ? writeSmall(rows) : writeLarge(instance, rows)),
     close: () => instance.closeSync(),
   };
 }

@@ -7,7 +7,7 @@ import type { ObjectStore } from '#platform/object-store/object-store.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 import type { Manifest, Range, SegmentFacts } from './manifest.ts';
 import type { ParquetWriter } from './parquet-writer.ts';
-import { timeSpanOf, toArchiveRows } from './transform.ts';
+import { type ArchiveRow, createTimeSpan, toArchiveRow } from './transform.ts';
 
 export type ArchiverDeps = {
   manifest: Manifest;
@@ -47,19 +47,30 @@ export function createArchiverSink(deps: ArchiverDeps): Sink<EventRecord, Upload
       // Without any record only a claim that is already there can be meant, and its own hour stays.
       const hour = archiveHourOf(firstAppendTimeOf(batch) ?? 0);
       const objectKey = await deps.manifest.claim(range, segmentKeyOf({ topic: batch.topic, ...range, hour }), hour);
-      const rows = toArchiveRows(batch.records);
+      const eventTime = createTimeSpan();
+      const appendTime = createTimeSpan();
+      for (const { record } of batch.rejected) appendTime.add(record.timestampMs);
+      function* rows(): Generator<ArchiveRow> {
+        for (const decoded of batch.records) {
+          const row = toArchiveRow(decoded);
+          eventTime.add(row.event_time);
+          appendTime.add(row.append_time);
+          yield row;
+        }
+      }
+      const rowCount = batch.records.length;
       // A range of rejected records only has no object; its manifest row still says that nothing is missing.
-      const body = rows.length === 0 ? null : await deps.writer.write(rows);
+      const body = rowCount === 0 ? null : await deps.writer.write(rows(), rowCount);
       if (body !== null) await deps.objectStore.put(objectKey, body, { contentType: 'application/vnd.apache.parquet' });
       return {
         range,
         facts: {
-          rowCount: rows.length,
+          rowCount,
           deadLetteredCount: batch.rejected.length,
           sizeBytes: body?.byteLength ?? 0,
           contentSha256: body === null ? null : createHash('sha256').update(body).digest('hex'),
-          eventTime: timeSpanOf(rows.map((row) => row.event_time)),
-          appendTime: timeSpanOf([...batch.records, ...batch.rejected].map(({ record }) => record.timestampMs)),
+          eventTime: eventTime.read(),
+          appendTime: appendTime.read(),
         },
       };
     },

@@ -1,10 +1,8 @@
 // Decoded records as rows of an archive file, and what the manifest says about them; pure.
-import { eventDateOf } from '#domain/event/parse-event.ts';
 import type { DecodedRecord } from '#platform/kafka/record.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 
 export type ArchiveRow = {
-  readonly event_date: string;
   readonly event_id: string;
   readonly event_type: string;
   readonly unit_type: string;
@@ -17,13 +15,12 @@ export type ArchiveRow = {
   readonly ingest_time: number;
   readonly producer: string;
   readonly kafka_partition: number;
-  readonly kafka_offset: bigint;
+  readonly kafka_offset: number;
   readonly append_time: number;
 };
 
-export function toArchiveRows(records: readonly DecodedRecord<EventRecord>[]): ArchiveRow[] {
-  return records.map(({ record, value: event }) => ({
-    event_date: eventDateOf(event.event_time),
+export function toArchiveRow({ record, value: event }: DecodedRecord<EventRecord>): ArchiveRow {
+  return {
     event_id: event.event_id,
     event_type: event.event_type,
     unit_type: event.unit_type,
@@ -36,20 +33,22 @@ export function toArchiveRows(records: readonly DecodedRecord<EventRecord>[]): A
     ingest_time: event.ingest_time,
     producer: event.producer,
     kafka_partition: record.partition,
-    kafka_offset: record.offset,
+    kafka_offset: Number(record.offset),
     append_time: record.timestampMs,
-  }));
+  };
 }
 
+/** Earliest and latest of some times; null when there are none. */
 export type TimeSpan = { readonly min: Date; readonly max: Date } | null;
 
-/** Earliest and latest of some times in ms; null when there are none. */
-export function timeSpanOf(timesMs: readonly number[]): TimeSpan {
-  if (timesMs.length === 0) return null;
+/** Collects times in ms one by one. */
+export function createTimeSpan(): { add(timeMs: number): void; read(): TimeSpan } {
   let [min, max] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const time of timesMs) {
-    if (time < min) min = time;
-    if (time > max) max = time;
-  }
-  return { min: new Date(min), max: new Date(max) };
+  return {
+    add: (timeMs) => {
+      if (timeMs < min) min = timeMs;
+      if (timeMs > max) max = timeMs;
+    },
+    read: () => (min > max ? null : { min: new Date(min), max: new Date(max) }),
+  };
 }
