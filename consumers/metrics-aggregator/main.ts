@@ -6,6 +6,7 @@ import { runMain } from '#platform/process/run-main.ts';
 import { topics } from '#schemas/topics.ts';
 import { metricsAggregatorConfig } from './config.ts';
 import { createGroupSink } from './group-sink.ts';
+import { measuredOnly } from './transform.ts';
 
 const groupId = 'metrics-aggregator';
 
@@ -26,7 +27,7 @@ await runMain({
       topic: topics.events,
       deadLetterTopic: topics.eventsDeadLetter,
       pool,
-      parse: createEventParser(config.eventTime),
+      parse: measuredOnly(createEventParser(config.eventTime)),
       sink: createGroupSink(config, pool),
     });
   },

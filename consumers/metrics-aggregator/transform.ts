@@ -1,4 +1,5 @@
 // Turns a batch of events into pre-aggregated rows, sorted so that all members lock rows in the same order; pure.
+import type { createEventParser } from '#domain/event/decode-event.ts';
 import { eventDateOf } from '#domain/event/parse-event.ts';
 import { binOf } from '#domain/statistics/sketch.ts';
 import { windowStartOf } from '#domain/windows/tumbling-window.ts';
@@ -18,6 +19,20 @@ import {
   type UnitInArm,
   type WindowRow,
 } from './aggregate-rows.ts';
+
+const noContext: EventRecord['context'] = Object.freeze({});
+
+/** The parser, whose events hold only what the group reads: context and payload are most of an event, and thousands of events wait. */
+export function measuredOnly(parse: ReturnType<typeof createEventParser>): ReturnType<typeof createEventParser> {
+  return (value, record) => {
+    const parsed = parse(value, record);
+    if (parsed.ok) {
+      parsed.value.context = noContext;
+      parsed.value.payload = null;
+    }
+    return parsed;
+  };
+}
 
 /**
  * Metrics beyond this magnitude are refused: their squares, and sums over any number of them, would leave the range of a

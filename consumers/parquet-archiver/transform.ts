@@ -19,13 +19,25 @@ export type ArchiveRow = {
   readonly append_time: number;
 };
 
+/** By list: events of one variant share theirs (domain/event/decode-event.ts). */
+const experimentTexts = new WeakMap<EventRecord['experiments'], string>();
+
+function experimentsText(experiments: EventRecord['experiments']): string {
+  let text = experimentTexts.get(experiments);
+  if (text === undefined) {
+    text = JSON.stringify(experiments);
+    if (Object.isFrozen(experiments)) experimentTexts.set(experiments, text);
+  }
+  return text;
+}
+
 export function toArchiveRow({ record, value: event }: DecodedRecord<EventRecord>): ArchiveRow {
   return {
     event_id: event.event_id,
     event_type: event.event_type,
     unit_type: event.unit_type,
     unit_id: event.unit_id,
-    experiments: JSON.stringify(event.experiments),
+    experiments: experimentsText(event.experiments),
     context: JSON.stringify(event.context),
     metrics: JSON.stringify(event.metrics),
     payload: event.payload,

@@ -129,9 +129,13 @@ function problemOfMetrics(metrics: EventRecord['metrics']): EventProblem | undef
 
 /**
  * The first rule that a well-typed event breaks, or undefined. The value must already have the shape of an EventRecord
- * (Avro decoding or the HTTP schema sees to that).
+ * (Avro decoding or the HTTP schema sees to that). With `experimentsKnown` its list of experiments was checked before.
  */
-export function findEventProblem(event: EventRecord, bounds: EventTimeBounds): EventProblem | undefined {
+export function findEventProblem(
+  event: EventRecord,
+  bounds: EventTimeBounds,
+  { experimentsKnown = false }: { experimentsKnown?: boolean } = {},
+): EventProblem | undefined {
   if (!uuid.test(event.event_id)) return { field: 'event_id', message: 'must be a lower-case UUID' };
   if (!typeName.test(event.event_type))
     return { field: 'event_type', message: 'must be 1 to 64 letters, digits and _ . - starting with a letter' };
@@ -158,7 +162,7 @@ export function findEventProblem(event: EventRecord, bounds: EventTimeBounds): E
     return { field: 'experiments', message: `must not be empty for event type ${event.event_type}` };
   }
   return (
-    problemOfExperiments(event) ??
+    (experimentsKnown ? undefined : problemOfExperiments(event)) ??
     problemOfContext(event.context) ??
     problemOfMetrics(event.metrics) ??
     (event.payload === null ? undefined : problemOfPayload(event.payload))
