@@ -1,5 +1,6 @@
 // The rows that a batch of events comes down to, one type per table that the group maintains.
 import type { WindowGranularity } from '#domain/windows/tumbling-window.ts';
+import type { EventRecord } from '#schemas/generated/records.ts';
 
 /** One variant of one experiment. Rows of a batch share the object, so it can be compared by identity within the batch. */
 export type Arm = { readonly experimentId: string; readonly variantId: string };
@@ -48,21 +49,16 @@ export type PendingRow = {
   readonly value: number;
 };
 
-/** One measured value of a unit, with the identity of the event that carried it. */
-export type TimedValue = {
-  readonly eventId: string;
-  readonly eventTimeMs: number;
-  readonly metricName: string;
-  readonly value: number;
-};
-
-/** What a batch says about one unit in one arm: its earliest exposure, if any, and its values. */
+/** What a batch says about one unit in one arm: its earliest exposure, if any, and its events with values. */
 export type UnitInArm = {
   readonly arm: Arm;
   readonly unitId: string;
   /** Infinity when the batch has no exposure of this unit to this arm. */
   exposedAtMs: number;
-  readonly values: TimedValue[];
+  /** Event time of the earliest of `events`; Infinity when there is none. */
+  measuredFromMs: number;
+  /** As they are: an object for each of their values would be most of what a flush makes. */
+  readonly events: EventRecord[];
 };
 
 export type BatchAggregates = {

@@ -23,8 +23,7 @@ export type ExposureBound = number | undefined;
  * needs no lock, because the true first exposure is at or before the bound and can only move away from the values.
  */
 export function isSettledBy(bound: ExposureBound, unit: UnitInArm): boolean {
-  if (bound === undefined || unit.exposedAtMs < bound) return false;
-  return unit.values.every((value) => value.eventTimeMs >= bound);
+  return bound !== undefined && unit.exposedAtMs >= bound && unit.measuredFromMs >= bound;
 }
 
 /** Values whose waiting ended: removed from exp.unit_pending_metrics, now to be counted. */
@@ -58,10 +57,13 @@ export function splitByExposure(
       counted.push(row);
       return row;
     };
-    for (const value of unit.values) {
-      if (firstExposedAtMs !== undefined && value.eventTimeMs >= firstExposedAtMs) {
-        addToTally(rowOf(value.metricName), value.value);
-      } else pending.push({ arm, unitId, ...value });
+    for (const { event_id: eventId, event_time: eventTimeMs, metrics } of unit.events) {
+      const counts = firstExposedAtMs !== undefined && eventTimeMs >= firstExposedAtMs;
+      for (const metricName in metrics) {
+        const value = metrics[metricName]!;
+        if (counts) addToTally(rowOf(metricName), value);
+        else pending.push({ arm, unitId, eventId, eventTimeMs, metricName, value });
+      }
     }
     for (const { metricName, count, sum, min, max } of releasedByArm.get(arm)?.get(unitId) ?? []) {
       const row = rowOf(metricName);

@@ -117,7 +117,13 @@ function dayRowOf(unit: UnitState, unitType: string, dayStartMs: number, metric:
 function unitInArmOf(unit: UnitState, armState: ArmState): UnitInArm {
   for (const entry of unit.arms) if (entry.armState === armState) return entry.unit;
   const { arm } = armState;
-  const unitInArm: UnitInArm = { arm, unitId: unit.unitId, exposedAtMs: Number.POSITIVE_INFINITY, values: [] };
+  const unitInArm: UnitInArm = {
+    arm,
+    unitId: unit.unitId,
+    exposedAtMs: Number.POSITIVE_INFINITY,
+    measuredFromMs: Number.POSITIVE_INFINITY,
+    events: [],
+  };
   unit.arms.push({ armState, unit: unitInArm });
   return unitInArm;
 }
@@ -167,17 +173,15 @@ export function aggregateEvents(
       const armState = getOrCreate(variants, variantId, () => armStateOf({ experimentId, variantId }));
       const unitInArm = unitInArmOf(unit, armState);
       if ((isExposure || armState.isImplicit) && timeMs < unitInArm.exposedAtMs) unitInArm.exposedAtMs = timeMs;
+      if (named.length > 0) {
+        unitInArm.events.push(event);
+        if (timeMs < unitInArm.measuredFromMs) unitInArm.measuredFromMs = timeMs;
+      }
       for (let index = 0; index < named.length; index += 1) {
         const metric = named[index]!;
         const value = values[index]!;
         const { hours } = getOrCreate(armState.metrics, metric, () => ({ metric, hours: new Map() }));
         addToHour(getOrCreate(hours, hourStartMs, emptyHour), value, binOf(value));
-        unitInArm.values.push({
-          eventId: event.event_id,
-          eventTimeMs: timeMs,
-          metricName: metric.metricName,
-          value,
-        });
       }
     }
   }
