@@ -180,7 +180,7 @@ export function addDeadLetterCommands(program: Command, line: CommandLine): void
         line.print(
           options.json
             ? toJson({ ...report, names: letters.map(formatName) })
-            : `${report.letters} letters, ${report.records} records, ${report.erased} of erased units left out; ${options.dryRun ? 'nothing sent (dry run)' : `${report.sent} sent`}`,
+            : `${report.letters} letters, ${report.records} records, ${report.erased} of erased units or without content left out; ${options.dryRun ? 'nothing sent (dry run)' : `${report.sent} sent`}`,
         );
       }),
     );

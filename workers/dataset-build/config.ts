@@ -42,8 +42,6 @@ export const datasetBuildConfig = defineConfig(
   },
   [
     ({ build: { fromMs, toMs } }) =>
-      fromMs !== undefined && toMs !== undefined && fromMs >= toMs
-        ? 'DATASET_FROM must be before DATASET_TO: no plan can be generated between them'
-        : undefined,
+      fromMs !== undefined && toMs !== undefined && fromMs >= toMs ? 'DATASET_FROM before DATASET_TO' : undefined,
   ],
 );
