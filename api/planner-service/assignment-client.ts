@@ -1,15 +1,24 @@
 // Asks the assignment service for the variants of a household.
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
 import type { ExperimentRef } from '#producers/workload-client/workload-port.ts';
 
 /** The fields of an answer of POST /v1/assignments that are used here. */
-export type AssignmentAnswer = {
-  readonly experiment_id: string;
-  readonly experiment_key: string;
-  readonly variant_id: string;
-  readonly variant_name: string;
-  readonly assigned_variant_id: string | null;
-  readonly config: { readonly policy_version_id?: string; readonly params: Readonly<Record<string, unknown>> };
-};
+const AssignmentShape = Type.Object({
+  experiment_id: Type.String(),
+  experiment_key: Type.String(),
+  variant_id: Type.String(),
+  variant_name: Type.String(),
+  assigned_variant_id: Type.Union([Type.String(), Type.Null()]),
+  config: Type.Object({
+    policy_version_id: Type.Optional(Type.String()),
+    params: Type.Record(Type.String(), Type.Unknown()),
+  }),
+});
+const AnswerShape = Type.Object({ assignments: Type.Array(AssignmentShape) });
+const RefusalShape = Type.Object({ code: Type.String(), message: Type.String() });
+
+export type AssignmentAnswer = Static<typeof AssignmentShape>;
 
 export type HouseholdAssignments = {
   readonly assignments: readonly AssignmentAnswer[];
@@ -49,14 +58,16 @@ export function createAssignmentClient(options: {
         body: JSON.stringify({ unit_type: householdUnitType, unit_id: householdId, context }),
         signal: AbortSignal.timeout(options.timeoutMs),
       });
-      const body = (await response.json()) as { code?: string; message?: string; assignments?: AssignmentAnswer[] };
-      if (response.ok && Array.isArray(body.assignments)) return { assignments: body.assignments, problem: null };
+      const body: unknown = await response.json();
+      if (response.ok) {
+        if (Value.Check(AnswerShape, body)) return { assignments: body.assignments, problem: null };
+        const problem = Value.Errors(AnswerShape, body).First();
+        return { assignments: [], problem: `its answer is none: ${problem?.path} ${problem?.message}` };
+      }
+      const refusal = Value.Check(RefusalShape, body) ? body : undefined;
       // There is no experiment on households: nobody is in one.
-      if (body.code === 'unknown-unit-type') return { assignments: [], problem: null };
-      return {
-        assignments: [],
-        problem: `status ${response.status}: ${body.message ?? body.code ?? 'no reason given'}`,
-      };
+      if (refusal?.code === 'unknown-unit-type') return { assignments: [], problem: null };
+      return { assignments: [], problem: `status ${response.status}: ${refusal?.message ?? 'no reason given'}` };
     } catch (error) {
       return { assignments: [], problem: error instanceof Error ? error.message : String(error) };
     }

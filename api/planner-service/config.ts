@@ -88,6 +88,12 @@ export const plannerServiceConfig = defineConfig({
       'Most events that wait for the ingestion service; a plan that finds no room is refused',
       { default: 10_000 },
     ),
+    maxQueuedEventBytes: setting(
+      'MAX_QUEUED_EVENT_BYTES',
+      integer({ min: 65_536, max: 1_073_741_824 }),
+      'Most bytes of events that wait for the ingestion service; a plan that finds no room is refused',
+      { default: 67_108_864 },
+    ),
     eventRetryMs: setting(
       'EVENT_RETRY_MS',
       integer({ min: 1_000, max: 86_400_000 }),

@@ -17,11 +17,23 @@ const eventOf = (event_id: string): EventBody => ({
   timestamp: '2026-01-05T00:00:00Z',
 });
 
-function openOutlet(send: (events: readonly EventBody[]) => Promise<SendOutcome[]>, maxQueued = 1_000) {
+function openOutlet(
+  send: (events: readonly EventBody[]) => Promise<SendOutcome[]>,
+  limits: { maxQueued?: number; maxQueuedBytes?: number } = {},
+) {
   const metrics = createMetrics({ service: 'test' });
+  const clock = { nowMs: 0 };
   const errors: unknown[] = [];
   const log = { ...createSilentLogger(), error: (...args: unknown[]) => void errors.push(args) };
-  const outlet = createEventOutlet({ port: { send }, maxQueued, metrics, log: log as never });
+  const outlet = createEventOutlet({
+    port: { send },
+    maxQueued: 1_000,
+    maxQueuedBytes: 1_000_000,
+    ...limits,
+    nowMs: () => clock.nowMs,
+    metrics,
+    log: log as never,
+  });
   const counted = async () => {
     const { text } = await metrics.expose();
     return Object.fromEntries(
@@ -31,7 +43,7 @@ function openOutlet(send: (events: readonly EventBody[]) => Promise<SendOutcome[
       ]),
     );
   };
-  return { outlet, errors, counted };
+  return { outlet, errors, counted, clock };
 }
 const accept = (events: readonly EventBody[]): SendOutcome[] =>
   events.map(({ event_id }) => ({ event_id, status: 'accepted' }));
@@ -45,7 +57,7 @@ test('sends in order while more come in, and a stop waits for what is under way'
     return accept(events);
   });
   for (const id of ['a', 'b', 'c']) outlet.offer([eventOf(id)]);
-  expect(outlet.waiting()).toBe(3);
+  expect(outlet.waiting().events).toBe(3);
   gate.resolve();
   await outlet[Symbol.asyncDispose]();
   expect(sent).toEqual(['a', 'b', 'c']);
@@ -54,16 +66,43 @@ test('sends in order while more come in, and a stop waits for what is under way'
 
 test('has no room beyond its bound until something is sent', async () => {
   const gate = Promise.withResolvers<void>();
-  const { outlet } = openOutlet(async (events) => {
-    await gate.promise;
-    return accept(events);
-  }, 2);
+  const { outlet } = openOutlet(
+    async (events) => {
+      await gate.promise;
+      return accept(events);
+    },
+    { maxQueued: 2 },
+  );
   outlet.offer([eventOf('a')]);
   expect(outlet.hasRoom()).toBe(true);
   outlet.offer([eventOf('b')]);
   expect(outlet.hasRoom()).toBe(false);
   gate.resolve();
   await until('there is room again', () => outlet.hasRoom());
+});
+
+test('has no room beyond its bound of bytes, and says so while nobody takes what it sends', async () => {
+  const gate = Promise.withResolvers<void>();
+  const bytes = JSON.stringify(eventOf('a')).length;
+  const { outlet, clock } = openOutlet(
+    async (events) => {
+      await gate.promise;
+      return accept(events);
+    },
+    { maxQueuedBytes: bytes + 1 },
+  );
+  outlet.offer([eventOf('a')]);
+  expect([outlet.hasRoom(), outlet.isStuck()]).toEqual([true, false]);
+  outlet.offer([eventOf('b')]);
+  clock.nowMs = 5_001;
+  expect([outlet.hasRoom(), outlet.isStuck(), outlet.waiting()]).toEqual([
+    false,
+    true,
+    { events: 2, bytes: 2 * bytes },
+  ]);
+  gate.resolve();
+  await until('there is room again', () => outlet.hasRoom() && !outlet.isStuck());
+  await until('nothing waits', () => outlet.waiting().bytes === 0);
 });
 
 test('counts and logs what is refused and what is given up, and goes on with the next', async () => {
@@ -74,7 +113,7 @@ test('counts and logs what is refused and what is given up, and goes on with the
     return events.map(({ event_id }) => ({ event_id, status: 'rejected', code: 'invalid', message: 'no' }));
   });
   outlet.offer([eventOf('a')]);
-  await until('the first is given up', () => outlet.waiting() === 0);
+  await until('the first is given up', () => outlet.waiting().events === 0);
   outlet.offer([eventOf('b')]);
   await outlet[Symbol.asyncDispose]();
   expect(await counted()).toEqual({ accepted: 0, rejected: 1, lost: 1 });

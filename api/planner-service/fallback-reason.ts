@@ -7,7 +7,7 @@ export const fallbackReasons = [
   'unavailable',
   /** It failed several times in a row and is left alone for a moment. */
   'circuit-open',
-  /** It has too much to do. */
+  /** It has too much to do, or too little memory for it. */
   'busy',
   /** There is no such model version. */
   'unknown-model',

@@ -1,12 +1,19 @@
 // Asks the inference process for a plan, with a deadline, and leaves it alone for a moment when it keeps failing.
-import type { ModelPlanAnswer } from '#domain/planning/plan-of-model.ts';
+import { type Static, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
 import type { FallbackReason } from './fallback-reason.ts';
 
-export type InferenceAnswer = ModelPlanAnswer & {
-  readonly tokens_in: number;
-  readonly tokens_out: number;
-  readonly ms: number;
-};
+const count = Type.Integer({ minimum: 0 });
+/** The fields of an answer that are used here. */
+const InferenceAnswerShape = Type.Object({
+  slots: Type.Array(Type.Object({ slot_id: Type.String(), probabilities: Type.Array(Type.Number()) })),
+  plan: Type.Array(Type.Object({ slot_id: Type.String(), recipe_id: Type.String() })),
+  tokens_in: count,
+  tokens_out: count,
+});
+const RefusalShape = Type.Object({ code: Type.String(), message: Type.String() });
+
+export type InferenceAnswer = Static<typeof InferenceAnswerShape>;
 
 export type InferenceResult =
   | { readonly ok: true; readonly answer: InferenceAnswer }
@@ -39,9 +46,11 @@ const loadTimeoutMs = 60_000;
 export function createInferenceClient(options: {
   url: string | undefined;
   nowMs: () => number;
+  /** Ends the wait for every answer: the process stops. */
+  givenUp?: AbortSignal;
   fetch?: typeof globalThis.fetch;
 }): InferenceClient {
-  const { url, nowMs } = options;
+  const { url, nowMs, givenUp } = options;
   const send = options.fetch ?? globalThis.fetch;
   const circuits = new Map<string, { failures: number; retryAtMs: number }>();
 
@@ -66,7 +75,7 @@ export function createInferenceClient(options: {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body,
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(givenUp === undefined ? [] : [givenUp])]),
     });
 
   return {
@@ -78,11 +87,9 @@ export function createInferenceClient(options: {
       const body = `{"model":${JSON.stringify(model)},"deadline_ms":${deadlineMs}${wait}${shadow},"input":${inputText}}`;
       try {
         const response = await post('/v1/plans', body, deadlineMs);
-        const answer = (await response.json()) as InferenceAnswer & { code?: string; message?: string };
-        const reason = response.ok ? null : toReason(response.status, answer.code);
-        settle(model, reason === 'timeout' || reason === 'unavailable');
-        if (reason === null) return { ok: true, answer };
-        return { ok: false, reason, detail: answer.message ?? `status ${response.status}` };
+        const result = toResult(response.status, await response.json());
+        settle(model, !result.ok && (result.reason === 'timeout' || result.reason === 'unavailable'));
+        return result;
       } catch (error) {
         settle(model, true);
         const isLate = error instanceof Error && error.name === 'TimeoutError';
@@ -98,11 +105,22 @@ export function createInferenceClient(options: {
   };
 }
 
+function toResult(status: number, body: unknown): InferenceResult {
+  if (status === 200) {
+    if (Value.Check(InferenceAnswerShape, body)) return { ok: true, answer: body };
+    const problem = Value.Errors(InferenceAnswerShape, body).First();
+    return { ok: false, reason: 'invalid-answer', detail: `its answer is none: ${problem?.path} ${problem?.message}` };
+  }
+  const refusal = Value.Check(RefusalShape, body) ? body : undefined;
+  return { ok: false, reason: toReason(status, refusal?.code), detail: refusal?.message ?? `status ${status}` };
+}
+
 function toReason(status: number, code: string | undefined): FallbackReason {
   if (status === 404) return 'unknown-model';
   if (status === 400) return 'invalid-answer';
   if (status === 504) return 'timeout';
-  return code === 'queue-full' ? 'busy' : 'unavailable';
+  // Others may be answered: it is no failure of the process.
+  return code === 'queue-full' || code === 'out-of-memory' ? 'busy' : 'unavailable';
 }
 
 function describe(error: unknown): string {

@@ -38,7 +38,6 @@ const answer: InferenceAnswer = {
   }),
   tokens_in: 1_000,
   tokens_out: 100,
-  ms: 1,
 };
 const answering = (result: Awaited<ReturnType<InferenceClient['plan']>>) => {
   const asked: unknown[] = [];

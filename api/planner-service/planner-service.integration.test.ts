@@ -25,6 +25,7 @@ import { registerBaseline } from '#producers/definition-store/register-baseline.
 import type { PlanReply } from '#producers/planner-traffic/planner-port.ts';
 import type { ServedTrafficResult } from '#producers/planner-traffic/served-traffic.ts';
 import { committedCatalogue, sampleWorld } from '#producers/planner-traffic/traffic-samples.ts';
+import { fuzzService } from '#tests/fuzz/fuzzer.ts';
 import { startTestMlflow, type TestMlflow } from '#tests/support/mlflow.ts';
 import { createOwnBucket, type OwnBucket } from '#tests/support/own-bucket.ts';
 import { until } from '#tests/support/poll.ts';
@@ -310,6 +311,23 @@ test('a variant is served by its model, with the plans of the offline replay; a 
   const slow = await ask(bySlowModel!, 3);
   expect(slow).toMatchObject({ planner: model, policy_version: 'planner@3', fallback_reason: null });
   expect(slow.latency_ms).toBeGreaterThanOrEqual(1_500);
+});
+
+test('the inference process answers as its document says, whatever it is asked', { timeout: timeoutMs }, async () => {
+  const { request } = await ask(byRules!, 8);
+  const known = { model, input: toModelInput(request, committedCatalogue) };
+  const { passed, caseCount, output } = await fuzzService({
+    url: planner.inference.url,
+    apiKey: '',
+    examples: 20,
+    seed: 4,
+    known,
+  });
+  expect(passed, output).toBe(true);
+  expect(caseCount).toBeGreaterThan(50);
+  const text = await (await fetch(`${planner.inference.url}/metrics`)).text();
+  expect(text).toMatch(/inference_plans_total\{[^}]*outcome="answered"[^}]*\} [1-9]/);
+  expect(text).not.toMatch(/inference_plans_total\{[^}]*outcome="failed"/);
 });
 
 test('a shadow plans what the rules served, and nothing of it counts', { timeout: timeoutMs }, async () => {

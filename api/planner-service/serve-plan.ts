@@ -56,6 +56,10 @@ export function createServePlan(deps: ServePlanDeps): ServePlan {
   );
   const seconds = metrics.histogram('planner_plan_seconds', 'From a request to its plan', ['planner']);
   const cost = metrics.counter('planner_cost_usd_total', 'What the tokens of served plans cost, in USD');
+  const refused = metrics.counter('planner_refused_plans_total', 'Plans refused with 503 before they began', [
+    'reason',
+  ]);
+  for (const reason of ['in-flight', 'waiting-events']) refused.inc({ reason }, 0);
   const inFlightGauge = metrics.gauge('planner_in_flight_plans', 'Plans under way now');
   let inFlight = 0;
 
@@ -109,7 +113,9 @@ export function createServePlan(deps: ServePlanDeps): ServePlan {
   };
 
   return async (body) => {
-    if (inFlight >= deps.maxInFlight || !deps.outlet.hasRoom()) {
+    const isBusy = inFlight >= deps.maxInFlight;
+    if (isBusy || !deps.outlet.hasRoom()) {
+      refused.inc({ reason: isBusy ? 'in-flight' : 'waiting-events' });
       throw new RequestError(503, {
         code: 'overloaded',
         message: 'too many plans are under way or too many events wait: come back after the seconds in Retry-After',

@@ -13,7 +13,7 @@ import { type ServedPlan, toPlanEvent } from './plan-events.ts';
 export type Shadow = {
   /** Returns at once, whatever becomes of it. */
   follow(served: ServedPlan): void;
-  /** Waits for those under way. */
+  /** Gives up those under way: a stop does not wait for what nobody reads. */
   [Symbol.asyncDispose](): Promise<void>;
 };
 
@@ -49,6 +49,7 @@ export function createShadow(options: {
   );
   const seconds = metrics.histogram('planner_shadow_plan_seconds', 'Until a shadow plan is there');
   const underWay = new Set<Promise<void>>();
+  let stopped = false;
 
   const compare = async (served: ServedPlan, catalogue: Catalogue, shadowModel: string): Promise<void> => {
     const startedAt = nowMs();
@@ -59,6 +60,7 @@ export function createShadow(options: {
       catalogue,
     );
     const latencyMs = nowMs() - startedAt;
+    if (stopped) return;
     outcomes.inc({ outcome: attempt.ok ? 'planned' : attempt.reason });
     if (!attempt.ok || !outlet.hasRoom()) return;
     const { plan, interventions } = attempt.planned;
@@ -97,7 +99,7 @@ export function createShadow(options: {
       underWay.add(work);
     },
     [Symbol.asyncDispose]: async () => {
-      await Promise.all(underWay);
+      stopped = true;
     },
   };
 }

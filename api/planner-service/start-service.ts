@@ -24,6 +24,8 @@ import { createShadow } from './shadow.ts';
 export type PlannerServiceSettings = SettingsOf<(typeof plannerServiceConfig)['shape']>;
 
 const sendTimeoutMs = 10_000;
+/** How long plans under way may still wait for a model when the process stops; its events need the rest of the time. */
+const modelGraceMs = 5_000;
 
 /**
  * Starts everything but the listening; what was acquired is on `resources`.
@@ -48,7 +50,12 @@ export async function startService(options: {
   const keys = resources.use(createApiKeyStore({ pool, log }));
   await keys.start();
   const clocks = { monotonicMs: () => performance.now(), epochMs: Date.now };
-  const inference = createInferenceClient({ url: inferenceSettings.url, nowMs: clocks.monotonicMs });
+  const stopping = new AbortController();
+  const inference = createInferenceClient({
+    url: inferenceSettings.url,
+    nowMs: clocks.monotonicMs,
+    givenUp: stopping.signal,
+  });
   const { refreshIntervalMs } = config.policy;
   const policies = resources.use(
     createPolicyDirectory({
@@ -69,6 +76,8 @@ export async function startService(options: {
         retry: { deadlineMs: limits.eventRetryMs, attemptTimeoutMs: sendTimeoutMs },
       }),
       maxQueued: limits.maxQueuedEvents,
+      maxQueuedBytes: limits.maxQueuedEventBytes,
+      nowMs: clocks.monotonicMs,
       metrics,
       log,
     }),
@@ -85,6 +94,7 @@ export async function startService(options: {
     }),
   );
   const waiting = metrics.gauge('planner_waiting_events', 'Events that wait for the ingestion service');
+  const waitingBytes = metrics.gauge('planner_waiting_event_bytes', 'Bytes of the events that wait');
   const fresh = metrics.gauge('planner_policies_fresh', '1 while policy versions follow Postgres, 0 while it is away');
   const app = await buildApp({
     keys,
@@ -93,9 +103,18 @@ export async function startService(options: {
       resources,
     ),
     corsOrigins: config.cors.origins,
-    readiness: () => ({ ready: true, detail: { postgres: policies.isFresh() ? 'reachable' : 'away' } }),
+    // Ready all the same: another instance would have the same neighbors.
+    readiness: () => ({
+      ready: true,
+      detail: {
+        postgres: policies.isFresh() ? 'reachable' : 'away',
+        ingestion: outlet.isStuck() ? 'away' : 'reachable',
+        events: outlet.hasRoom() ? 'accepted' : 'full',
+      },
+    }),
     measure: () => {
-      waiting.set(outlet.waiting());
+      waiting.set(outlet.waiting().events);
+      waitingBytes.set(outlet.waiting().bytes);
       fresh.set(policies.isFresh() ? 1 : 0);
     },
     servePlan: createServePlan({
@@ -124,21 +143,23 @@ export async function startService(options: {
     log,
   });
   resources.defer(() => app.close());
+  // Released first: the close waits for plans under way.
+  resources.defer(() => void setTimeout(() => stopping.abort(), modelGraceMs).unref());
   return app;
 }
 
-/** Has each version that may be asked for loaded once, before the first household needs it. */
-function createPreloader(
+/** Has each version that may be asked for loaded before a household needs it, also by an inference process that was started again. */
+export function createPreloader(
   load: (model: string) => Promise<void>,
   shadowModel: string | undefined,
 ): (versions: PolicyVersions) => void {
-  const asked = new Set<string>();
+  const underWay = new Set<string>();
   return ({ live }) => {
     const models = live.filter(({ modelName }) => modelName !== baselineModelName).map(nameOfModel);
     for (const model of shadowModel === undefined ? models : [...models, shadowModel]) {
-      if (asked.has(model)) continue;
-      asked.add(model);
-      void load(model);
+      if (underWay.has(model)) continue;
+      underWay.add(model);
+      void load(model).finally(() => underWay.delete(model));
     }
   };
 }

@@ -192,6 +192,10 @@ const planner: Row = {
         { expr: 'sum by (reason) (rate(planner_fallbacks_total[$__rate_interval]))', legend: '{{reason}}' },
         { expr: 'sum(rate(planner_assignment_failures_total[$__rate_interval]))', legend: 'no assignment' },
         { expr: 'sum(rate(planner_interventions_total[$__rate_interval]))', legend: 'slots replaced' },
+        {
+          expr: 'sum by (reason) (rate(planner_refused_plans_total[$__rate_interval]))',
+          legend: 'refused: {{reason}}',
+        },
       ],
     },
     {
@@ -204,6 +208,7 @@ const planner: Row = {
       unit: 'short',
       queries: [
         { expr: 'sum(planner_waiting_events)', legend: 'events' },
+        { expr: 'sum(planner_waiting_event_bytes) / 1e6', legend: 'MB of events' },
         { expr: 'sum(planner_in_flight_plans)', legend: 'plans' },
         { expr: 'min(planner_policies_fresh)', legend: 'policy versions follow Postgres' },
       ],

@@ -204,6 +204,52 @@ describe('every process', () => {
   });
 });
 
+describe('the inference process', () => {
+  const name = 'planner-inference';
+  const { containers, ...pod } = podOf('Deployment', name);
+  const container = containers[0]!;
+
+  it('is started with options that it has, and the settings of the example', () => {
+    const options = read(join(root, 'training/planner_model/serving/options.py'));
+    for (const option of container.args!.filter((part) => part.startsWith('--')))
+      expect(options).toContain(`"${option}"`);
+    expect(resolve(container.env!)).toMatchObject({ MLFLOW_URL: stores['trialstream-settings']!.MLFLOW_URL });
+    expect(options).toContain('"MLFLOW_URL"');
+  });
+
+  it('is asked for paths that it serves, at the port to which the planner service sends', () => {
+    const served = read(join(root, 'training/planner_model/serving/app.py'));
+    const port = Number(new URL(stores['trialstream-settings']!.INFERENCE_URL!).port);
+    const asked = [container.startupProbe, container.livenessProbe, container.readinessProbe].map((p) => p!.httpGet!);
+    expect(asked.map(({ path }) => path)).toEqual(['/health/live', '/health/live', '/health/ready']);
+    for (const probe of asked) {
+      expect(probe.port).toBe(port);
+      expect(served).toContain(`"${probe.path}"`);
+    }
+    expect(container.args).toEqual(['--host', '0.0.0.0', '--port', String(port)]);
+    expect(find<object>('Service', name)).toMatchObject({ selector: labelsOf(name), ports: [{ port }] });
+    expect(read(join(root, 'docker-compose.yml'))).toContain(`image: ${container.image}:local`);
+  });
+
+  it('lets in the planner service and scrapers only, has limits, no rights, and time to drain', () => {
+    const policy = find<{ ingress: { from: unknown[] }[] }>('NetworkPolicy', name)!;
+    expect(policy.ingress.map(({ from }) => from)).toEqual([
+      [
+        { podSelector: { matchLabels: labelsOf('planner-service') } },
+        { namespaceSelector: { matchLabels: { 'trialstream/scrapes-metrics': 'true' } } },
+      ],
+    ]);
+    expect(find<object>('PodDisruptionBudget', name)).toMatchObject({ maxUnavailable: 1 });
+    expect(container.resources!.limits!.memory).toBeDefined();
+    expect(container.securityContext).toMatchObject({ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true });
+    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true });
+    const drainSeconds = Number(
+      /^DRAIN_SECONDS = (\d+)$/m.exec(read(join(root, 'training/planner_model/serving/serve.py')))![1],
+    );
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(drainSeconds + 5);
+  });
+});
+
 describe('the scaler of a group', () => {
   type Spec = {
     scaleTargetRef: object;
@@ -261,7 +307,9 @@ describe('the example overlay', () => {
   });
 
   it('names the image that every pod asks for', () => {
-    const images = programs.map(({ kind, name }) => podOf(kind, name).containers[0]!.image);
+    const images = [...programs, { kind: 'Deployment', name: 'planner-inference' }].map(
+      ({ kind, name }) => podOf(kind, name).containers[0]!.image,
+    );
     expect(new Set(images)).toEqual(new Set(kustomization.images.map(({ name }: { name: string }) => name)));
   });
 });

@@ -10,8 +10,10 @@ import { stringify } from 'yaml';
 import { topics } from '#schemas/topics.ts';
 import type { GeneratedFile } from '../generate/generated-file.ts';
 import type { ProcessSettings } from '../generate/process-settings.ts';
+import { inferencePort } from '../system/planner.ts';
 import { type ProcessName, type ProcessSpec, processSpecs } from '../system/process-specs.ts';
-import { jobTemplate, labelsOf, processTemplate } from './pod.ts';
+import { inferenceDeployment, inferenceName, inferencePolicy } from './inference.ts';
+import { jobTemplate, labelsOf, processTemplate, settingsName } from './pod.ts';
 
 export type Manifest =
   | IDeployment
@@ -70,7 +72,7 @@ const disruptionBudget = (name: string): IPodDisruptionBudget => ({
   spec: { maxUnavailable: 1, selector: selectorOf(name), unhealthyPodEvictionPolicy: 'AlwaysAllow' },
 });
 
-const service = ({ name, defaultPort }: ProcessSpec): IService => ({
+const service = ({ name, defaultPort }: Pick<ProcessSpec, 'defaultPort'> & { readonly name: string }): IService => ({
   apiVersion: 'v1',
   kind: 'Service',
   metadata: metadata(name),
@@ -232,8 +234,16 @@ export function listManifests(processes: readonly ProcessSettings[]): ManifestFi
   return [
     { name: 'deploy', manifests: [deployJob(settingsOf('ops-deploy'))] },
     ...ofProcesses,
+    {
+      name: inferenceName,
+      manifests: [
+        inferenceDeployment(settingsName),
+        disruptionBudget(inferenceName),
+        service({ name: inferenceName, defaultPort: inferencePort }),
+      ],
+    },
     { name: 'scheduled', manifests: ofJobs },
-    { name: 'network', manifests: networkPolicies },
+    { name: 'network', manifests: [...networkPolicies, inferencePolicy()] },
   ];
 }
 

@@ -57,7 +57,7 @@ export function environmentOf({ role, settings }: Program, spec?: ProcessSpec): 
   });
 }
 
-const probe = (path: string, port: number, change: Partial<IProbe> = {}): IProbe => ({
+export const probe = (path: string, port: number, change: Partial<IProbe> = {}): IProbe => ({
   httpGet: { path, port },
   periodSeconds: 5,
   timeoutSeconds: 5,
@@ -87,7 +87,7 @@ const container = (program: Program, resources: Resources, env: IEnvVar[]): ICon
 
 type PodSpec = NonNullable<IPodTemplateSpec['spec']>;
 
-const podSpec = (containers: IContainer[], change: Partial<PodSpec>): PodSpec => ({
+export const podSpec = (containers: IContainer[], change: Partial<PodSpec>): PodSpec => ({
   automountServiceAccountToken: false,
   securityContext: {
     runAsNonRoot: true,

@@ -35,7 +35,7 @@ export type Planner = AsyncDisposable & {
   stop(): Promise<void>;
 };
 
-const defaultInferencePort = 7072;
+export const inferencePort = 7072;
 /** Importing the packages takes most of it, and on a busy machine several times as long. */
 const readyDeadlineMs = 120_000;
 
@@ -85,7 +85,7 @@ export async function startPlanner(options: PlannerOptions): Promise<Planner> {
   const environment = await ensurePythonEnvironment(trainingPackages, options.onProgress);
   const isFree = options.ports === 'free';
   const { ports, release } = await reservePorts({
-    inference: isFree ? undefined : defaultInferencePort,
+    inference: isFree ? undefined : inferencePort,
     service: isFree ? undefined : plannerServiceSpec.defaultPort,
   });
   const inference = createInferenceProcess({

@@ -15,6 +15,9 @@ def run_command(name: str, command: Callable[[], None]) -> int:
     except TrainingError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print(f"{name}: there is too little memory", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{name}: stopped; --resume goes on from the last finished epoch", file=sys.stderr)
         return 130

@@ -11,14 +11,18 @@ from planner_model.errors import TrainingError
 SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 
 
+class TooLittleMemoryError(TrainingError):
+    """There is too little memory for what was asked."""
+
+
 @contextmanager
 def explaining_too_little_memory(sentence: str) -> Iterator[None]:
-    """Raises TrainingError with the sentence where the block runs out of memory; every other error stays as it is."""
+    """Raises TooLittleMemoryError with the sentence where the block runs out of memory; every other error stays as it is."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise TrainingError(sentence) from error
+        raise TooLittleMemoryError(sentence) from error
     except RuntimeError as error:
         if any(sign in str(error) for sign in SIGNS):
-            raise TrainingError(sentence) from error
+            raise TooLittleMemoryError(sentence) from error
         raise

@@ -14,6 +14,7 @@ import torch
 from planner_model.candidate_scores import score_plans
 from planner_model.errors import TrainingError
 from planner_model.examples import Slot, parse_model_input
+from planner_model.memory import explaining_too_little_memory
 from planner_model.model_folder import PlannerModel, load_planner_model
 from planner_model.packing import PackedPlan, pack_plan
 from planner_model.plan_decoding import decode_plan
@@ -31,6 +32,11 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 def load_model(reference: str, mlflow_url: str) -> PlannerModel:
     """A model by folder, or by name and version such as planner_model/3."""
+    with explaining_too_little_memory(f"there is too little memory to load {reference}"):
+        return _load_model(reference, mlflow_url)
+
+
+def _load_model(reference: str, mlflow_url: str) -> PlannerModel:
     if Path(reference).is_dir():
         return load_planner_model(Path(reference))
     name, version = split_reference(reference)
@@ -67,10 +73,15 @@ def read_request(planner: PlannerModel, model_input: Mapping[str, Any]) -> ReadR
 
 
 def score_requests(planner: PlannerModel, requests: Sequence[ReadRequest]) -> list[list[list[float]]]:
-    """For each request and slot the probability of each candidate. One pass for all of them; replay and serving use it."""
-    with torch.no_grad():
+    """For each request and slot the probability of each candidate. One pass for all of them; replay and serving use it.
+
+    Raises TooLittleMemoryError when they do not fit together.
+    """
+    longest = max(request.tokens_in for request in requests)
+    sentence = f"there is too little memory to score {len(requests)} requests of up to {longest} tokens at once"
+    with torch.no_grad(), explaining_too_little_memory(sentence):
         scores = score_plans(planner.model, [request.packed for request in requests], planner.reader)
-    rows = iter(torch.softmax(scores, dim=1).tolist())
+        rows = iter(torch.softmax(scores, dim=1).tolist())
     return [[next(rows)[: len(slot.candidates)] for slot in request.slots] for request in requests]
 
 

@@ -3,17 +3,21 @@
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import httpx2
 import pytest
+import torch
 
 from planner_model.errors import TrainingError
 from planner_model.examples import to_example
+from planner_model.memory import TooLittleMemoryError
 from planner_model.model_folder import ModelCard, PlannerModel
 from planner_model.plan_decoding import decode_plan
-from planner_model.scoring import read_request, score_lines, score_requests
+from planner_model.scoring import ReadRequest, read_request, score_lines, score_requests
+from planner_model.serving import batching
 from planner_model.serving.app import Serving, create_app
 from planner_model.serving.batching import (
     BadInputError,
@@ -119,11 +123,32 @@ def test_a_request_that_cannot_be_read_does_not_take_its_batch_with_it() -> None
     assert "has version 9, and this release reads version 1" in str(answers[2])
 
 
+def test_too_little_memory_for_a_batch_is_told_to_those_whom_one_pass_each_does_not_help(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def score(planner: PlannerModel, requests: Sequence[ReadRequest]) -> list[list[list[float]]]:
+        if len(requests) > 1 or requests[0].slots == large.slots:
+            raise TooLittleMemoryError("there is too little memory")
+        return score_requests(planner, requests)
+
+    large = read_request(PLANNER, INPUTS[1])
+    monkeypatch.setattr(batching, "score_requests", score)
+    batcher = new_batcher(max_batch=3)
+    planned = run(with_batcher(batcher, _gather(*(ask(batcher, value, wait_s=60.0) for value in INPUTS[:3]))))
+    assert [type(answer) for answer in planned] == [Planned, TooLittleMemoryError, Planned]
+    assert [planned[0].batch_size, planned[2].batch_size] == [1, 1]
+
+
 def new_shelf(limit: int, known: set[str], loads: list[str], clock: list[float]) -> ModelShelf:
     def load(reference: str) -> PlannerModel:
         loads.append(reference)
         if reference.startswith("broken"):
             raise TrainingError("MLflow is away")
+        if reference.startswith("torn"):
+            raise ValueError("header too large")
+        if reference.startswith("slow"):
+            time.sleep(0.3)
+            return PLANNER
         if reference not in known:
             raise UnknownModelError(reference)
         return PLANNER
@@ -160,11 +185,17 @@ def test_what_the_registry_does_not_have_is_asked_for_once_in_a_while() -> None:
         assert loads == ["a/1", "a/9", "a/9"]
         with pytest.raises(ModelUnavailableError, match="broken/1 cannot be loaded: MLflow is away"):
             await shelf.take("broken/1")
+        with pytest.raises(ModelUnavailableError, match="torn/1 cannot be loaded: ValueError: header too large"):
+            await shelf.take("torn/1")
 
     run(work())
 
 
-def test_the_door_answers_refuses_and_shows_its_figures_without_a_traceback() -> None:
+def _run_out_of_memory(*_: object, **__: object) -> None:
+    raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+
+def test_the_door_answers_refuses_and_shows_its_figures_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = ServingMetrics()
     options = parse_serving_options(["--mlflow-url", "http://nowhere"])
     batcher = new_batcher(metrics=metrics)
@@ -192,13 +223,21 @@ def test_the_door_answers_refuses_and_shows_its_figures_without_a_traceback() ->
             assert (status, answer["code"]) == (503, "model-unavailable")
             status, answer = await post({"model": "a/1", "input": {}})
             assert (status, answer["code"]) == (400, "invalid")
+            status, answer = await post({"model": "slow/1", "input": INPUTS[0], "deadline_ms": 50})
+            assert (status, answer["code"]) == (504, "too-late")
+            with monkeypatch.context() as patched:
+                patched.setattr(torch, "softmax", _run_out_of_memory)
+                status, answer = await post({"model": "a/1", "input": INPUTS[0]})
+            assert (status, answer["code"]) == (503, "out-of-memory")
+            assert answer["message"].startswith("there is too little memory to score 1 requests of up to ")
+            assert (await post({"model": "a/1", "input": INPUTS[0]}))[0] == 200
             wrong_bodies: list[Any] = [{}, {"model": "a/1"}, {"model": "a/1", "input": INPUTS[0], "more": 1}, []]
             for wrong in wrong_bodies:
                 status, answer = await post(wrong)
                 assert (status, answer["code"]) == (400, "invalid"), answer
             assert (await client.get("/nothing")).json()["code"] == "not-found"
             text = (await client.get("/metrics")).text
-        assert 'inference_plans_total{model="a/1",outcome="answered",service="planner-inference"} 1' in text
+        assert 'inference_plans_total{model="a/1",outcome="answered",service="planner-inference"} 2' in text
         assert 'inference_plans_total{model="",outcome="unknown-model",service="planner-inference"} 1' in text
         assert 'inference_batch_size_bucket{le="1",service="planner-inference"}' in text
 

@@ -1,45 +1,25 @@
 """The HTTP door of the inference process: health, metrics, loaded versions, plans."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from planner_model.memory import TooLittleMemoryError
 from planner_model.serving.batching import BadInputError, PlanBatcher, QueueFullError, TooLateError
+from planner_model.serving.bodies import Health, LoadBody, LoadedModels, PlanAnswer, PlanBody, document, refusals
 from planner_model.serving.exposition import CONTENT_TYPE, ServingMetrics
 from planner_model.serving.log_lines import write_line
 from planner_model.serving.model_shelf import ModelShelf, ModelUnavailableError, UnknownModelError
 from planner_model.serving.options import ServingOptions
 
 RETRY_AFTER_SECONDS = 1
-LONGEST_WAIT_MS = 60_000
-
-
-class PlanBody(BaseModel):
-    """A planning request for one model version."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    model: str = Field(min_length=3, max_length=300, description="a version such as planner_model/3")
-    input: dict[str, Any] = Field(description="the model input: domain/planning/model-input.ts makes it")
-    batch_wait_ms: float | None = Field(None, ge=0, le=LONGEST_WAIT_MS, description="how long to wait for others")
-    deadline_ms: float = Field(LONGEST_WAIT_MS, gt=0, le=LONGEST_WAIT_MS, description="later nobody reads the answer")
-    shadow: bool = Field(False, description="goes only when no other request is due")
-
-
-class LoadBody(BaseModel):
-    """A model version that will be asked for."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    model: str = Field(min_length=3, max_length=300)
 
 
 @dataclass
@@ -62,6 +42,7 @@ def _refusal(status: int, code: str, message: str) -> JSONResponse:
 def create_app(serving: Serving) -> FastAPI:
     """The application; whoever runs it says when it is ready."""
     app = FastAPI(title="Planner inference", version="1", docs_url=None, redoc_url=None)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
 
     @app.exception_handler(RequestValidationError)
     async def refuse_body(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -77,13 +58,13 @@ def create_app(serving: Serving) -> FastAPI:
     async def live() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/health/ready")
+    @app.get("/health/ready", response_model=Health, responses={503: {"model": Health, "description": "Not yet"}})
     async def ready() -> JSONResponse:
         status = 200 if serving.ready else 503
         text = "ready" if serving.ready else "not ready"
         return JSONResponse({"status": text, "models": serving.shelf.loaded}, status_code=status)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> PlainTextResponse:
         return PlainTextResponse(serving.metrics.expose(), media_type=CONTENT_TYPE)
 
@@ -91,7 +72,7 @@ def create_app(serving: Serving) -> FastAPI:
     async def models() -> dict[str, list[str]]:
         return {"loaded": serving.shelf.loaded}
 
-    @app.post("/v1/models")
+    @app.post("/v1/models", response_model=LoadedModels, responses=refusals(400, 404, 500, 503))
     async def load(body: LoadBody) -> Response:
         async def work() -> Response:
             await serving.shelf.take(body.model)
@@ -99,19 +80,23 @@ def create_app(serving: Serving) -> FastAPI:
 
         return (await _answer(serving, work))[1]
 
-    @app.post("/v1/plans")
+    @app.post("/v1/plans", response_model=PlanAnswer, responses=refusals(400, 404, 500, 503, 504))
     async def plan(body: PlanBody) -> Response:
         started = time.perf_counter()
 
         async def work() -> Response:
-            planner = await serving.shelf.take(body.model)
+            deadline_s = body.deadline_ms / 1000
+            try:
+                planner = await asyncio.wait_for(serving.shelf.take(body.model), deadline_s)
+            except TimeoutError:
+                raise TooLateError from None
             wait_ms = serving.options.batch_wait_ms if body.batch_wait_ms is None else body.batch_wait_ms
             planned = await serving.batcher.plan(
                 body.model,
                 planner,
                 body.input,
                 wait_s=wait_ms / 1000,
-                deadline_s=body.deadline_ms / 1000,
+                deadline_s=deadline_s - (time.perf_counter() - started),
                 is_shadow=body.shadow,
             )
             seconds = time.perf_counter() - started
@@ -152,6 +137,9 @@ async def _answer(serving: Serving, work: Callable[[], Awaitable[Response]]) -> 
         return "queue-full", _refusal(503, "queue-full", message)
     except TooLateError:
         return "too-late", _refusal(504, "too-late", "the deadline of the request passed before its turn came")
+    except TooLittleMemoryError as error:
+        write_line(serving.log, logging.WARNING, "a request cannot be answered", cause=str(error))
+        return "out-of-memory", _refusal(503, "out-of-memory", str(error))
     except BadInputError as error:
         return "bad-input", _refusal(400, "invalid", f"body.input: {error}")
     except Exception:

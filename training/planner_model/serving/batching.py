@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,15 +148,19 @@ class PlanBatcher:
         """Runs in the model's thread. A request that cannot be read or scored does not take the others with it."""
         planner = batch[0].planner
         read = [_read(planner, waiting.model_input) for waiting in batch]
-        requests = [request for request in read if isinstance(request, ReadRequest)]
-        try:
-            shares = iter(score_requests(planner, requests) if requests else [])
-            return [
-                _decode(request, next(shares), len(requests)) if isinstance(request, ReadRequest) else request
-                for request in read
-            ]
-        except Exception as error:  # whatever it is, the callers wait for an answer and the process for its log
-            return [error if isinstance(request, ReadRequest) else request for request in read]
+        planned = iter(_plan(planner, [request for request in read if isinstance(request, ReadRequest)]))
+        return [next(planned) if isinstance(request, ReadRequest) else request for request in read]
+
+
+def _plan(planner: PlannerModel, requests: Sequence[ReadRequest]) -> list[Outcome]:
+    """One pass for all; where it fails, as for too little memory, one for each: most of them may be answered so."""
+    try:
+        shares = score_requests(planner, requests) if requests else []
+        return [_decode(request, share, len(requests)) for request, share in zip(requests, shares, strict=True)]
+    except Exception as error:  # whatever it is, the callers wait for an answer and the process for its log
+        if len(requests) == 1:
+            return [error]
+    return [outcome for request in requests for outcome in _plan(planner, [request])]
 
 
 def _read(planner: PlannerModel, model_input: Mapping[str, Any]) -> ReadRequest | BadInputError:

@@ -87,9 +87,10 @@ class ModelShelf:
             self._absent[reference] = self._clock() + ABSENT_FOR_SECONDS
             self._metrics.loads.add(1, "unknown")
             raise UnknownModelError(self._describe_absent(reference)) from error
-        except TrainingError as error:
+        except Exception as error:  # files of a model may be broken in many ways; none of them is the caller's fault
             self._metrics.loads.add(1, "failed")
-            raise ModelUnavailableError(f"{reference} cannot be loaded: {error}") from error
+            cause = str(error) if isinstance(error, TrainingError) else f"{type(error).__name__}: {error}"
+            raise ModelUnavailableError(f"{reference} cannot be loaded: {cause}") from error
         self._models[reference] = model
         for name in [name for name in self._models if name not in self._kept and name != reference]:
             if len(self._models) <= self._limit:
