@@ -239,6 +239,7 @@ def test_the_door_answers_refuses_and_shows_its_figures_without_a_traceback(monk
             text = (await client.get("/metrics")).text
         assert 'inference_plans_total{model="a/1",outcome="answered",service="planner-inference"} 2' in text
         assert 'inference_plans_total{model="",outcome="unknown-model",service="planner-inference"} 1' in text
+        assert 'inference_plans_total{model="",outcome="unavailable",service="planner-inference"} 1' in text
         assert 'inference_batch_size_bucket{le="1",service="planner-inference"}' in text
 
     run(with_batcher(batcher, work()))

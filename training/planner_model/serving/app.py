@@ -117,7 +117,7 @@ def create_app(serving: Serving) -> FastAPI:
 
         outcome, response = await _answer(serving, work)
         # Not a series for every name that somebody made up.
-        serving.metrics.plans.add(1, "" if outcome == "unknown-model" else body.model, outcome)
+        serving.metrics.plans.add(1, body.model if body.model in serving.shelf.loaded else "", outcome)
         return response
 
     return app
