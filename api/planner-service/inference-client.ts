@@ -32,8 +32,8 @@ export type InferenceRequest = {
 export type InferenceClient = {
   /** Never throws. */
   plan(request: InferenceRequest): Promise<InferenceResult>;
-  /** Has a version loaded before it is asked for; what goes wrong shows when it is asked. */
-  load(model: string): Promise<void>;
+  /** Has a version loaded before it is asked for, and says whether it is. Never throws. */
+  load(model: string): Promise<boolean>;
 };
 
 /** So many failures in a row open the circuit of a model version: waiting for each deadline would only make every plan slow. */
@@ -98,9 +98,10 @@ export function createInferenceClient(options: {
       }
     },
     load: async (model) => {
-      if (url === undefined) return;
+      if (url === undefined) return false;
       const response = await post('/v1/models', JSON.stringify({ model }), loadTimeoutMs).catch(() => null);
-      await response?.body?.cancel();
+      await response?.body?.cancel().catch(() => undefined);
+      return response?.ok === true;
     },
   };
 }

@@ -46,7 +46,7 @@ const answering = (result: Awaited<ReturnType<InferenceClient['plan']>>) => {
       asked.push(ask);
       return result;
     },
-    load: async () => {},
+    load: async () => true,
   };
   return { asked, inference };
 };

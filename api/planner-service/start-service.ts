@@ -148,18 +148,18 @@ export async function startService(options: {
   return app;
 }
 
-/** Has each version that may be asked for loaded before a household needs it, also by an inference process that was started again. */
-export function createPreloader(
-  load: (model: string) => Promise<void>,
+/** Has each version that may be asked for loaded once, before the first household needs it; a load that failed is tried again. */
+function createPreloader(
+  load: (model: string) => Promise<boolean>,
   shadowModel: string | undefined,
 ): (versions: PolicyVersions) => void {
-  const underWay = new Set<string>();
+  const asked = new Set<string>();
   return ({ live }) => {
     const models = live.filter(({ modelName }) => modelName !== baselineModelName).map(nameOfModel);
     for (const model of shadowModel === undefined ? models : [...models, shadowModel]) {
-      if (underWay.has(model)) continue;
-      underWay.add(model);
-      void load(model).finally(() => underWay.delete(model));
+      if (asked.has(model)) continue;
+      asked.add(model);
+      void load(model).then((isLoaded) => isLoaded || asked.delete(model));
     }
   };
 }
