@@ -320,6 +320,7 @@ test('the inference process answers as its document says, whatever it is asked',
     url: planner.inference.url,
     apiKey: '',
     examples: 5,
+    mayBeBusy: true,
     seed: 4,
     known,
   });

@@ -72,7 +72,7 @@ def create_app(serving: Serving) -> FastAPI:
     async def models() -> dict[str, list[str]]:
         return {"loaded": serving.shelf.loaded}
 
-    @app.post("/v1/models", response_model=LoadedModels, responses=refusals(400, 404, 500, 503))
+    @app.post("/v1/models", response_model=LoadedModels, responses=refusals(400, 404, 503))
     async def load(body: LoadBody) -> Response:
         async def work() -> Response:
             await serving.shelf.take(body.model)
@@ -80,7 +80,7 @@ def create_app(serving: Serving) -> FastAPI:
 
         return (await _answer(serving, work))[1]
 
-    @app.post("/v1/plans", response_model=PlanAnswer, responses=refusals(400, 404, 500, 503, 504))
+    @app.post("/v1/plans", response_model=PlanAnswer, responses=refusals(400, 404, 503, 504))
     async def plan(body: PlanBody) -> Response:
         started = time.perf_counter()
 
