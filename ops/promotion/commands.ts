@@ -19,7 +19,7 @@ import { describeVersion, getPromotion, listPromotionIds } from '#producers/prom
 import { defaultPromotionMetrics, startPromotion } from '#producers/promotion-store/start-promotion.ts';
 import { type Definitions, withDefinitions } from '../apply/open-definitions.ts';
 import type { CommandLine } from '../command-line/command-line.ts';
-import { parseCount, parsePositiveInteger } from '../command-line/option-values.ts';
+import { parseCount, parsePositiveInteger, parseReason } from '../command-line/option-values.ts';
 import { toJson } from '../command-line/output.ts';
 import { describeLook, formatCalibration, formatLedger, formatPromotion, formatStatus } from './describe-promotion.ts';
 import {
@@ -73,7 +73,7 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
     .description('give a model version that passed the gate a small share of traffic')
     .argument('<model/version>', 'registered model version, such as planner_model/3', parseModelVersion)
     .requiredOption('--policy <name>', 'policy whose next version it becomes')
-    .requiredOption('--reason <text>', 'why, for the ledger')
+    .requiredOption('--reason <text>', 'why, for the ledger', parseReason)
     .option('--steps <shares>', 'shares of traffic of the candidate (default: 0.01,0.05,0.1,0.25,0.5)', parseShares)
     .option(
       '--hold-above <share>',
@@ -100,7 +100,11 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
       'in the config_defaults of its policy version, repeatable (default: those of the version in production)',
       addParam,
     )
-    .option('--force <reason>', 'although no replay has passed it; recorded. A failed gate cannot be forced')
+    .option(
+      '--force <reason>',
+      'although no replay has passed it; recorded. A failed gate cannot be forced',
+      parseReason,
+    )
     .option('--json', 'one JSON object', false)
     .action((model: { name: string; version: number }, options: StartOptions) =>
       withDeps(async (deps) => {
@@ -163,7 +167,7 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
     .command('approve')
     .description('let a ramp go above the share at which it holds')
     .argument('<experiment>', 'key, or id of one iteration')
-    .requiredOption('--reason <text>', 'why, for the ledger')
+    .requiredOption('--reason <text>', 'why, for the ledger', parseReason)
     .option('--json', 'one JSON object', false)
     .action((key: string, { reason, json }: EndOptions) =>
       withDeps(async (deps) => {
@@ -184,8 +188,8 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
     .command('finish')
     .description('put the candidate into production: everybody gets it, and its predecessor is retired')
     .argument('<experiment>', 'key, or id of one iteration')
-    .requiredOption('--reason <text>', 'why, for the ledger')
-    .option('--force <reason>', 'although the ramp is not at its end; recorded')
+    .requiredOption('--reason <text>', 'why, for the ledger', parseReason)
+    .option('--force <reason>', 'although the ramp is not at its end; recorded', parseReason)
     .option('--json', 'one JSON object', false)
     .action((key: string, { reason, force, json }: EndOptions) =>
       withDeps(async (deps) => {
@@ -205,7 +209,7 @@ export function addPromotionCommands(program: Command, line: CommandLine): void 
     .command('roll-back')
     .description('stop a promotion, or take a finished one back; stored assignments stay as they are')
     .argument('<experiment>', 'key, or id of one iteration')
-    .requiredOption('--reason <text>', 'why, for the ledger')
+    .requiredOption('--reason <text>', 'why, for the ledger', parseReason)
     .option('--json', 'one JSON object', false)
     .action((key: string, { reason, json }: EndOptions) =>
       withDeps(async (deps) => {
