@@ -4,7 +4,7 @@
 // with the samples of its progress. Arguments: brokers, topic, number of records.
 import { randomUUID } from 'node:crypto';
 import avro from 'avsc';
-import { createKafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, plaintext } from '#platform/kafka/kafka-client.ts';
 import { fetchSettings } from '#platform/kafka/kafkajs-consumer.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { loadRecordSchema } from '#schemas/load-schema.ts';
@@ -15,10 +15,7 @@ const [brokers = '', topic = '', records = ''] = process.argv.slice(2);
 const wireHeaderBytes = 5;
 
 const kafka = createKafka({
-  brokers: brokers.split(','),
-  ssl: false,
-  username: undefined,
-  password: undefined,
+  ...plaintext(brokers.split(',')),
   clientId: 'bench-decode',
   log: createSilentLogger(),
 });

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventKeyOf } from '#domain/event/parse-event.ts';
 import { createAvroEncoder } from '#platform/kafka/avro-codec.ts';
-import { createKafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, plaintext } from '#platform/kafka/kafka-client.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import type { EventRecord } from '#schemas/generated/records.ts';
 import { loadRecordSchema } from '#schemas/load-schema.ts';
@@ -43,10 +43,7 @@ const batches = Array.from({ length: preparedBatches }, (_, index) =>
 );
 
 const producer = createKafka({
-  brokers: options.brokers,
-  ssl: false,
-  username: undefined,
-  password: undefined,
+  ...plaintext(options.brokers),
   clientId: `bench-produce-${randomUUID().slice(0, 8)}`,
   log: createSilentLogger(),
 }).producer({ allowAutoTopicCreation: false });

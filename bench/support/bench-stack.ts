@@ -7,7 +7,7 @@ import { deployLocally } from '#infra/system/bring-up.ts';
 import { deriveLocalAccess, type LocalAccess } from '#infra/system/local-access.ts';
 import { type ProcessName, processSpecs } from '#infra/system/process-specs.ts';
 import { createRunningProcess } from '#infra/system/system.ts';
-import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, type Kafka, plaintext } from '#platform/kafka/kafka-client.ts';
 import { createPostgresPool, type Pool } from '#platform/postgres/pool.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { inNamespace, topics } from '#schemas/topics.ts';
@@ -84,10 +84,7 @@ export async function openBenchStack(target: BenchTarget, resources: AsyncDispos
     pool,
     access: deriveLocalAccess(endpoints),
     kafka: createKafka({
-      brokers: endpoints.kafka.brokers,
-      ssl: false,
-      username: undefined,
-      password: undefined,
+      ...plaintext(endpoints.kafka.brokers),
       clientId: 'bench',
       log: createSilentLogger(),
     }),

@@ -61,7 +61,7 @@ export async function runRebuild<S extends SettingsShape>(options: {
   const log = createLogger({ service, level: 'warn' });
   const topic = inNamespace(topics.events.name, config.kafka.namespace);
   const kafka = createKafka({ ...config.kafka, clientId: options.groupId, log });
-  const inspector = createTopicInspector({ kafka, brokers: config.kafka.brokers, topic, clientId: options.groupId });
+  const inspector = createTopicInspector({ kafka, connection: config.kafka, topic, clientId: options.groupId });
   try {
     const report = await rebuildGroup({
       pool,

@@ -21,7 +21,8 @@ export function parseMavenVersion(output: string): string | undefined {
   return /Apache Maven (\d+\.\d+(?:\.\d+)?)/.exec(output)?.[1];
 }
 
-function homeOrPath(program: string): string {
+/** A program of the JDK: that of JAVA_HOME, else the one on the PATH. */
+export function homeOrPath(program: string): string {
   const home = process.env.JAVA_HOME;
   const candidate = home === undefined || home === '' ? undefined : join(home, 'bin', program);
   return candidate !== undefined && existsSync(candidate) ? candidate : program;

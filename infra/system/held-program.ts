@@ -69,10 +69,11 @@ export function createHeldProgram(options: {
       endExpected = false;
       const ended: { how?: string } = {};
       let ready = false;
-      void started.ended.then((how) => {
+      void started.ended.then(async (how) => {
         ended.how = how;
         if (program === started) program = undefined;
-        if (ready && !endExpected) options.onUnexpectedEnd?.(`${name} ended by itself (${how}); its log is ${logPath}`);
+        if (ready && !endExpected)
+          options.onUnexpectedEnd?.(`${name} ended by itself (${how}).\n${await describeLogEnd(logPath, logStart)}`);
       });
       try {
         await waitUntilReady(ended, logStart);

@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { createKafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, plaintext } from '#platform/kafka/kafka-client.ts';
 import { createObjectStore } from '#platform/object-store/object-store.ts';
 import { createPostgresPool } from '#platform/postgres/pool.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
@@ -129,10 +129,7 @@ async function run(localDir: string, resources: AsyncDisposableStack): Promise<R
   });
   resources.defer(() => pool.end());
   const kafka = createKafka({
-    brokers: endpoints.kafka.brokers,
-    ssl: false,
-    username: undefined,
-    password: undefined,
+    ...plaintext(endpoints.kafka.brokers),
     clientId: 'npm-start',
     log: createSilentLogger(),
   });

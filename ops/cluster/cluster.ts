@@ -42,7 +42,7 @@ export function openCluster(config: ClusterConfig, resources: AsyncDisposableSta
     erasureKey: config.erasureKey,
     topicName: (topic) => inNamespace(topics[topic].name, namespace),
     groupName: (group) => inNamespace(group, namespace),
-    inspector: (topic) => createTopicInspector({ kafka, brokers: config.kafka.brokers, topic, clientId }),
+    inspector: (topic) => createTopicInspector({ kafka, connection: config.kafka, topic, clientId }),
   };
 }
 

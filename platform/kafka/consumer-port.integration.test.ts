@@ -6,7 +6,7 @@ import {
   javaCodecs,
   javaValueOf,
 } from '#platform/kafka/consumer-port.contract.ts';
-import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, type Kafka, plaintext } from '#platform/kafka/kafka-client.ts';
 import { createKafkajsConsumer } from '#platform/kafka/kafkajs-consumer.ts';
 import { createPlatformaticConsumer } from '#platform/kafka/platformatic-consumer.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
@@ -16,7 +16,7 @@ import { stackEndpoints } from '#tests/support/stack.ts';
 
 const brokers = (): readonly string[] => stackEndpoints().kafka.brokers;
 const log = createSilentLogger();
-const config = () => ({ brokers: brokers(), ssl: false, username: undefined, password: undefined });
+const config = () => plaintext(brokers());
 const kafka = (): Kafka => createKafka({ ...config(), clientId: 'contract', log });
 
 const onKafkajs: ConsumerAdapter = {

@@ -52,7 +52,7 @@ export async function startConsumer<T, P>(options: {
   resources.defer(() => producer.disconnect());
   const inspector = createTopicInspector({
     kafka,
-    brokers: config.kafka.brokers,
+    connection: config.kafka,
     topic: topicName,
     clientId: options.groupId,
   });

@@ -18,6 +18,14 @@ export type KafkaConfig = {
   password: string | undefined;
 };
 
+/** A broker that takes everybody: the local stack. */
+export const plaintext = (brokers: readonly string[]): KafkaConfig => ({
+  brokers,
+  ssl: false,
+  username: undefined,
+  password: undefined,
+});
+
 type RequestQueue = {
   throttledUntil: number;
   throttleCheckTimeoutId: NodeJS.Timeout | null;

@@ -1,5 +1,5 @@
 // The @platformatic/kafka client of one group member: its settings, how it is closed, which of its errors may pass.
-import { Consumer, compressionsAlgorithms } from '@platformatic/kafka';
+import { type Broker, type Connection, Consumer, compressionsAlgorithms, NetworkError } from '@platformatic/kafka';
 import { describeError } from '#platform/errors.ts';
 import type { ConsumerMemberOptions } from '#platform/kafka/consumer-port.ts';
 import type { KafkaConfig } from '#platform/kafka/kafka-client.ts';
@@ -22,17 +22,40 @@ function readJavaSnappy(): void {
   snappy.decompressSync = (data) => decompressSnappy(Buffer.isBuffer(data) ? data : data.buffer);
 }
 
+/**
+ * The client remembers which broker coordinates its group. When that one is killed, the cluster no longer lists it, and the client
+ * reads the address of nothing: an exception in a callback, which ends the process. As an error it is what it is, a broker away.
+ */
+function guardUnlistedBroker({ connections }: Consumer): void {
+  type Callback = (error: Error | null, connection?: Connection) => void;
+  const get = connections.get.bind(connections) as (broker: Broker, callback?: Callback) => Promise<Connection>;
+  const guarded = (broker: Broker | undefined, callback?: Callback): Promise<Connection> | undefined => {
+    if (broker !== undefined) return get(broker, callback);
+    const error = new NetworkError('The cluster does not list the broker that is asked for.');
+    if (callback === undefined) return Promise.reject(error);
+    callback(error);
+    return undefined;
+  };
+  Object.assign(connections, { get: guarded });
+}
+
+/** How this client comes to the brokers that kafkajs comes to. */
+export const toConnectionOptions = ({ brokers, ssl, username, password }: KafkaConfig) => ({
+  bootstrapBrokers: [...brokers],
+  ...(ssl ? { tls: {} } : {}),
+  ...(username === undefined
+    ? {}
+    : { sasl: { mechanism: 'SCRAM-SHA-512' as const, username, password: password ?? '' } }),
+  connectTimeout: 3_000,
+});
+
 /** Connects nowhere by itself. */
 export function createGroupClient(options: GroupClientOptions): Consumer {
   const { kafka, sessionTimeoutMs } = options;
   readJavaSnappy();
   const client = new Consumer({
     clientId: options.clientId,
-    bootstrapBrokers: [...kafka.brokers],
-    ...(kafka.ssl ? { tls: {} } : {}),
-    ...(kafka.username === undefined
-      ? {}
-      : { sasl: { mechanism: 'SCRAM-SHA-512' as const, username: kafka.username, password: kafka.password ?? '' } }),
+    ...toConnectionOptions(kafka),
     groupId: options.groupId,
     ...(options.instanceId === undefined ? {} : { groupInstanceId: options.instanceId }),
     sessionTimeout: sessionTimeoutMs,
@@ -41,12 +64,12 @@ export function createGroupClient(options: GroupClientOptions): Consumer {
     // The name and the layout that kafkajs uses, so that a group can change its client member by member.
     protocols: [{ name: 'RoundRobinAssigner', version: 1 }],
     autocommit: false,
-    connectTimeout: 3_000,
     // Joining waits for all members of the group.
     requestTimeout: rebalanceTimeoutMs + 5_000,
     retries: 2,
     retryDelay: 250,
   });
+  guardUnlistedBroker(client);
   client.topics.track(options.topic);
   return client;
 }

@@ -6,8 +6,15 @@ import { inNamespace, type Topic } from '#schemas/topics.ts';
 
 export type TopicDifference = { topic: string; setting: string; found: string; expected: string };
 
-function configOf(topic: Topic): { name: string; value: string }[] {
+/**
+ * Copies that must hold a record before `acks=all` is answered: of three or more all but one, so that what was acknowledged outlives
+ * the loss of a broker also while another one is away, and writes go on without one. Fewer copies cannot give both, and writes go on.
+ */
+const minInsyncReplicas = (replicationFactor: number): number => Math.max(1, replicationFactor - 1);
+
+function configOf(topic: Topic, replicationFactor: number): { name: string; value: string }[] {
   return [
+    { name: 'min.insync.replicas', value: String(minInsyncReplicas(replicationFactor)) },
     { name: 'cleanup.policy', value: topic.cleanup },
     { name: 'message.timestamp.type', value: 'LogAppendTime' },
     { name: 'max.message.bytes', value: String(topic.maxRecordBytes) },
@@ -32,6 +39,7 @@ export async function findTopicDifferences(options: {
   const differences: TopicDifference[] = [];
   if (present.length > 0) {
     const metadata = await admin.fetchTopicMetadata({ topics: present.map(({ name }) => name) });
+    const copies = new Map(metadata.topics.map(({ name, partitions }) => [name, partitions[0]?.replicas.length ?? 1]));
     for (const { name, partitions } of metadata.topics) {
       const expected = present.find((entry) => entry.name === name)!.topic.partitions;
       if (partitions.length !== expected) {
@@ -45,7 +53,7 @@ export async function findTopicDifferences(options: {
     });
     for (const resource of described.resources) {
       const topic = present.find((entry) => entry.name === resource.resourceName)!.topic;
-      for (const { name, value } of configOf(topic)) {
+      for (const { name, value } of configOf(topic, copies.get(resource.resourceName)!)) {
         const found = resource.configEntries.find((entry) => entry.configName === name)?.configValue ?? 'nothing';
         if (found !== value) differences.push({ topic: resource.resourceName, setting: name, found, expected: value });
       }
@@ -104,7 +112,7 @@ export async function applyTopics(options: {
         topic: name,
         numPartitions: topic.partitions,
         replicationFactor,
-        configEntries: configOf(topic),
+        configEntries: configOf(topic, replicationFactor),
       })),
     });
     await waitForLeaders(

@@ -3,11 +3,13 @@ import { Admin as IdentityAdmin } from '@platformatic/kafka';
 import type { Kafka } from 'kafkajs';
 import { FatalError, RetryableError } from '#platform/errors.ts';
 import type { TopicInspector } from '#platform/kafka/consumer-port.ts';
+import type { KafkaConfig } from '#platform/kafka/kafka-client.ts';
+import { toConnectionOptions } from '#platform/kafka/platformatic-client.ts';
 
 /** Asks Kafka about a topic. kafkajs does not read topic ids (they need a newer metadata request), so another client does. */
 export function createTopicInspector(options: {
   kafka: Kafka;
-  brokers: readonly string[];
+  connection: KafkaConfig;
   topic: string;
   clientId: string;
 }): TopicInspector {
@@ -16,9 +18,8 @@ export function createTopicInspector(options: {
     identity: async () => {
       const admin = new IdentityAdmin({
         clientId: options.clientId,
-        bootstrapBrokers: [...options.brokers],
+        ...toConnectionOptions(options.connection),
         retries: 3,
-        connectTimeout: 3_000,
       });
       try {
         const metadata = await admin.metadata({ topics: [topic] });

@@ -1,9 +1,11 @@
 // For tests: instances of the whole service on a test database and test topics, and keys to call them with.
+
 import type { FastifyInstance } from 'fastify';
 import { type AssignmentServiceSettings, startService } from '#api/assignment-service/start-service.ts';
 import { type ApiKeyScope, apiKeyScopes, hashApiKey } from '#api/authentication.ts';
 import type { DefinitionBody } from '#domain/definitions/definition-body.ts';
 import type { Kafka } from '#platform/kafka/kafka-client.ts';
+import { plaintext } from '#platform/kafka/kafka-client.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics } from '#platform/telemetry/metrics.ts';
 import type { TestDatabase } from '#tests/support/database.ts';
@@ -45,11 +47,8 @@ export async function startInstance(options: {
 }): Promise<ServiceInstance> {
   const config: AssignmentServiceSettings = {
     kafka: {
-      brokers: options.kafka.brokers,
+      ...plaintext(options.kafka.brokers),
       namespace: options.kafka.namespace,
-      ssl: false,
-      username: undefined,
-      password: undefined,
     },
     registry: { url: options.registryUrl },
     postgres: { url: options.database.urlAs('assignment_service'), poolSize: 6 },

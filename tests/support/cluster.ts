@@ -1,5 +1,6 @@
 // For tests of the operators' commands: their connections on a test database and test topics.
 import type { ArchiveCluster } from '#ops/cluster/cluster.ts';
+import { plaintext } from '#platform/kafka/kafka-client.ts';
 import { createTopicInspector } from '#platform/kafka/topic-inspector.ts';
 import { createObjectStore } from '#platform/object-store/object-store.ts';
 import type { TestDatabase } from '#tests/support/database.ts';
@@ -19,7 +20,12 @@ export function createTestCluster(database: TestDatabase, kafka: TestTopics): Ar
     topicName: (topic) => kafka.name(topic),
     groupName: (group) => `${kafka.namespace}.${group}`,
     inspector: (topic) =>
-      createTopicInspector({ kafka: kafka.kafka, brokers: endpoints.kafka.brokers, topic, clientId: 'test-ops' }),
+      createTopicInspector({
+        kafka: kafka.kafka,
+        connection: plaintext(endpoints.kafka.brokers),
+        topic,
+        clientId: 'test-ops',
+      }),
     objectStore: createObjectStore({ ...store, bucket: objectStoreBucket }),
   };
 }

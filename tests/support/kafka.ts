@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { StackEndpoints } from '#infra/local/components.ts';
 import { createAvroEncoder } from '#platform/kafka/avro-codec.ts';
-import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, type Kafka, plaintext } from '#platform/kafka/kafka-client.ts';
 import { readTopic, type TopicRecord } from '#platform/kafka/read-topic.ts';
 import { createRecordProducer, type RecordProducer } from '#platform/kafka/record-producer.ts';
 import { createSchemaRegistry, type SchemaRegistry } from '#platform/kafka/schema-registry.ts';
@@ -30,13 +30,11 @@ export type TestTopics = {
 export async function createTestTopics(
   wanted: readonly TopicKey[] = Object.keys(topics) as TopicKey[],
   { kafka: cluster, schemaRegistry }: StackEndpoints = stackEndpoints(),
+  replicationFactor = 1,
 ): Promise<TestTopics> {
   const namespace = `t${randomBytes(6).toString('hex')}`;
   const kafka = createKafka({
-    brokers: cluster.brokers,
-    ssl: false,
-    username: undefined,
-    password: undefined,
+    ...plaintext(cluster.brokers),
     clientId: 'test',
     log: createSilentLogger(),
   });
@@ -44,7 +42,7 @@ export async function createTestTopics(
   const name = (topic: TopicKey): string => inNamespace(topics[topic].name, namespace);
   const admin = kafka.admin();
   await admin.connect();
-  await applyTopics({ admin, catalogue: wanted.map((topic) => topics[topic]), namespace, replicationFactor: 1 });
+  await applyTopics({ admin, catalogue: wanted.map((topic) => topics[topic]), namespace, replicationFactor });
   const ids = new Map<TopicKey, number>();
   for (const topic of wanted) {
     const { valueSchema, compatibility } = topics[topic];

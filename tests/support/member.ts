@@ -1,5 +1,7 @@
 // Runs a consumer group member inside a test, with the settings and the life that its process would have.
+
 import { type ConsumerSettings, startConsumer } from '#platform/kafka/consumer-process.ts';
+import { plaintext } from '#platform/kafka/kafka-client.ts';
 import type { ProcessContext } from '#platform/process/run-main.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import { createMetrics, type Metrics } from '#platform/telemetry/metrics.ts';
@@ -23,11 +25,8 @@ export async function startTestMember<T, P>(options: MemberOptions<T, P>): Promi
   const context: ProcessContext<ConsumerSettings> = {
     config: {
       kafka: {
-        brokers: endpoints.kafka.brokers,
+        ...plaintext(endpoints.kafka.brokers),
         namespace: options.namespace,
-        ssl: false,
-        username: undefined,
-        password: undefined,
       },
       group: {
         client: 'kafkajs',

@@ -36,6 +36,8 @@ const groups: readonly ProcessName[] = ['postgres-sink', 'parquet-archiver', 'me
 export type TestSystemOptions = Pick<SystemOptions, 'startAtFirst' | 'codeRoot'> & {
   /** Another stack than the shared one. */
   endpoints?: StackEndpoints;
+  /** Copies of each partition; one by default. */
+  replicationFactor?: number;
   /** Settings of one replica (the first is number 1) beyond those of every test. */
   overrides?: (process: { name: ProcessName; replica: number; postgresUrl: string }) => Settings;
 };
@@ -47,7 +49,10 @@ export async function startTestSystem(
 ): Promise<TestSystem> {
   const endpoints = options.endpoints ?? stackEndpoints();
   const access = deriveLocalAccess(endpoints);
-  const [database, topics] = await Promise.all([createTestDatabase(endpoints), createTestTopics(undefined, endpoints)]);
+  const [database, topics] = await Promise.all([
+    createTestDatabase(endpoints),
+    createTestTopics(undefined, endpoints, options.replicationFactor),
+  ]);
   const { objectStoreBucket, ...storeSettings } = endpoints.objectStore;
   const objectStore = createObjectStore({ ...storeSettings, bucket: objectStoreBucket });
   const localDir = await mkdtemp(join(tmpdir(), 'trialstream-system-'));

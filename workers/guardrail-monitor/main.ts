@@ -40,7 +40,7 @@ await runMain({
     const eventsTopic = topicOf(topics.events.name);
     const inspector = createTopicInspector({
       kafka,
-      brokers: config.kafka.brokers,
+      connection: config.kafka,
       topic: eventsTopic,
       clientId: service,
     });

@@ -6,7 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import kafkajs from 'kafkajs';
 import { prepareKafkajs } from '#platform/kafka/kafka-client.ts';
-import { type ComponentContext, defineComponent, getPort } from '../component.ts';
+import { type CommandSpec, type ComponentContext, defineComponent, getPort } from '../component.ts';
 import { runProgram } from '../lifeline.ts';
 import { loopback } from '../ports.ts';
 
@@ -18,46 +18,7 @@ export const kafka = defineComponent({
   stopSignal: 'TERM',
   graceSeconds: 30,
   healthDeadlineMs: 90_000,
-  prepare: async (context) => {
-    const { java, dir } = await context.java();
-    const logsDir = join(context.dataDir, 'data');
-    const properties = join(context.dataDir, 'server.properties');
-    await mkdir(logsDir, { recursive: true });
-    await writeFile(properties, toProperties(brokerSettings(context, logsDir)));
-    const classPath = join(dir, 'kafka', '*');
-    if (!existsSync(join(logsDir, 'meta.properties'))) {
-      const clusterId = await readOrMakeClusterId(join(context.dataDir, 'cluster-id'));
-      const format = ['format', '--cluster-id', clusterId, '--config', properties, '--ignore-formatted'];
-      const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classPath];
-      await runProgram({
-        file: java,
-        args: [...jvm, 'kafka.tools.StorageTool', ...format],
-        env: { PATH: process.env.PATH ?? '/usr/bin:/bin' },
-        cwd: context.dataDir,
-        logPath: join(context.logDir, 'kafka.log'),
-      });
-    }
-    return {
-      file: java,
-      args: [
-        '-Xms256m',
-        '-Xmx512m',
-        '-XX:+UseG1GC',
-        '-XX:MaxGCPauseMillis=20',
-        '-Xshare:auto',
-        '-Djava.awt.headless=true',
-        '-Djava.net.preferIPv4Stack=true',
-        '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
-        '-Dorg.slf4j.simpleLogger.log.kafka.server=info',
-        '-Dorg.slf4j.simpleLogger.showDateTime=true',
-        '-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS',
-        '-cp',
-        classPath,
-        'kafka.Kafka',
-        properties,
-      ],
-    };
-  },
+  prepare: (context) => prepareBroker(context),
   check: async (context) => {
     prepareKafkajs();
     const client = new kafkajs.Kafka({
@@ -79,6 +40,57 @@ export const kafka = defineComponent({
   },
   endpoint: (context) => ({ brokers: [brokerAddress(context)] }),
 });
+
+/** What a broker of a test's own cluster has beyond the one broker of the stack. */
+export type BrokerChanges = {
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
+  /** Further arguments of the tool that formats the data. */
+  readonly formatArguments: readonly string[];
+};
+
+export async function prepareBroker(
+  context: ComponentContext,
+  changes: BrokerChanges = { settings: {}, formatArguments: [] },
+): Promise<CommandSpec> {
+  const { java, dir } = await context.java();
+  const logsDir = join(context.dataDir, 'data');
+  const properties = join(context.dataDir, 'server.properties');
+  await mkdir(logsDir, { recursive: true });
+  await writeFile(properties, toProperties({ ...brokerSettings(context, logsDir), ...changes.settings }));
+  const classPath = join(dir, 'kafka', '*');
+  if (!existsSync(join(logsDir, 'meta.properties'))) {
+    const clusterId = await readOrMakeClusterId(join(context.dataDir, 'cluster-id'));
+    const format = ['format', '--cluster-id', clusterId, '--config', properties, '--ignore-formatted'];
+    const jvm = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', classPath];
+    await runProgram({
+      file: java,
+      args: [...jvm, 'kafka.tools.StorageTool', ...format, ...changes.formatArguments],
+      env: { PATH: process.env.PATH ?? '/usr/bin:/bin' },
+      cwd: context.dataDir,
+      logPath: join(context.logDir, 'kafka.log'),
+    });
+  }
+  return {
+    file: java,
+    args: [
+      '-Xms256m',
+      '-Xmx512m',
+      '-XX:+UseG1GC',
+      '-XX:MaxGCPauseMillis=20',
+      '-Xshare:auto',
+      '-Djava.awt.headless=true',
+      '-Djava.net.preferIPv4Stack=true',
+      '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+      '-Dorg.slf4j.simpleLogger.log.kafka.server=info',
+      '-Dorg.slf4j.simpleLogger.showDateTime=true',
+      '-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS',
+      '-cp',
+      classPath,
+      'kafka.Kafka',
+      properties,
+    ],
+  };
+}
 
 const brokerAddress = (context: ComponentContext) => `${loopback}:${getPort(context, 'kafka')}`;
 

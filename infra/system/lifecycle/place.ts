@@ -1,7 +1,7 @@
 // Where the lifecycle runs: a stack with MLflow and Redis and all of our processes, in a folder and on ports of its own.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { createKafka, type Kafka } from '#platform/kafka/kafka-client.ts';
+import { createKafka, type Kafka, plaintext } from '#platform/kafka/kafka-client.ts';
 import { createPostgresPool, type Pool } from '#platform/postgres/pool.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
 import type { StackEndpoints } from '../../local/components.ts';
@@ -66,10 +66,7 @@ export async function startPlace(options: {
   });
   resources.defer(() => pool.end());
   const kafka = createKafka({
-    brokers: endpoints.kafka.brokers,
-    ssl: false,
-    username: undefined,
-    password: undefined,
+    ...plaintext(endpoints.kafka.brokers),
     clientId: 'lifecycle',
     log: createSilentLogger(),
   });

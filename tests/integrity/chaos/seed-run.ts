@@ -185,7 +185,7 @@ export async function runSeed(
     await Promise.all([traffic.stop(), direct.stop(), asking.stop()]);
     await waitUntilCaughtUp({ ...run.topics, pool: run.database.pool, stallMs: settleStallMs });
     note('caught up');
-    for (const end of run.unexpectedEnds) complain(end.replace(/; its log is .*/, ''));
+    for (const end of run.unexpectedEnds) complain(end.split('\n', 1)[0]!);
     found = await findViolations(run, ledger, { groups, answers: asking.answers() });
     note('checked');
   } catch (error) {
