@@ -61,6 +61,9 @@ function mayPass(error: unknown): boolean {
   const { name, message, cause } = error;
   if (passingErrors.has(name) || message === 'Broker not connected') return true;
   if ((error as { retriable?: unknown }).retriable === true) return true;
+  // A broker that went away in the middle of the handshake is no refusal.
+  if (name === 'KafkaJSSASLAuthenticationError' && /Not connected|Closed connection|timed out|timeout/.test(message))
+    return true;
   return cause !== undefined && cause !== error && mayPass(cause);
 }
 

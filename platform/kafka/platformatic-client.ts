@@ -93,7 +93,8 @@ export function isTransientClientError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const { findBy } = error as { findBy?: (property: string, value: unknown) => object | null };
   if (findBy === undefined) return (error as { code?: unknown }).code !== undefined;
-  // A time-out says of itself that it cannot be tried again; and a broker that has just started may not know its topics yet.
-  if (/timed out|Unknown topic/.test(describeError(error))) return true;
+  // A time-out says of itself that it cannot be tried again, and so does a handshake in which the broker went away; and a broker that
+  // has just started may not know its topics yet.
+  if (/timed out|Unknown topic|Connection closed/.test(describeError(error))) return true;
   return findBy.call(error, 'canRetry', false) === null || findBy.call(error, 'needsRejoin', true) !== null;
 }

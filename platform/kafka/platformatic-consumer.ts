@@ -67,8 +67,8 @@ export function createPlatformaticConsumer(options: GroupClientOptions): Consume
     });
     to.on('consumer:heartbeat:error', ({ error }) => {
       if (!isCurrent()) return;
-      log.warn({ groupId, cause: describeError(error) }, 'heartbeat failed');
-      if (Date.now() - (to.lastHeartbeat?.getTime() ?? 0) > options.sessionTimeoutMs) recover(error);
+      // The client sends no heartbeat after one that failed: it would go on reading what the group gives to others meanwhile.
+      recover(error);
     });
     // Says that the client could not join again; without a listener it would end the process without a word.
     (to as unknown as NodeJS.EventEmitter).on('error', (error: unknown) => {

@@ -1,5 +1,5 @@
 // An idempotent producer: a resolved send is on Kafka with acks=all, in order per key.
-import kafkajs, { type Kafka, type Producer } from 'kafkajs';
+import kafkajs, { type ICustomPartitioner, type Kafka, type Producer } from 'kafkajs';
 import { FatalError, RetryableError } from '#platform/errors.ts';
 import { createKeyPartitioner } from '#platform/kafka/key-partitioner.ts';
 
@@ -43,10 +43,20 @@ export function createRecordProducer(options: {
     options.compression ?? 'none'
   ];
   let current: Promise<Producer> | undefined;
+  /** Where the records of the send under way belong; a further attempt may place those without a key anew. */
+  const wanted = new Set<number>();
+  const createPartitioner: ICustomPartitioner = () => {
+    const place = createKeyPartitioner();
+    return (args) => {
+      const partition = place(args);
+      wanted.add(partition);
+      return partition;
+    };
+  };
 
   const connect = async (): Promise<Producer> => {
     const producer = options.kafka.producer({
-      createPartitioner: createKeyPartitioner,
+      createPartitioner,
       allowAutoTopicCreation: false,
       idempotent: true,
       // More than one request in flight can reorder after a retry: kafkajs does not hold back the later one.
@@ -66,7 +76,8 @@ export function createRecordProducer(options: {
     const mine = current;
     try {
       const producer = await mine;
-      await producer.send({
+      wanted.clear();
+      const answers = await producer.send({
         topic,
         acks: -1,
         compression,
@@ -76,6 +87,11 @@ export function createRecordProducer(options: {
           ...(record.headers === undefined ? {} : { headers: { ...record.headers } }),
         })),
       });
+      // kafkajs sends again only to brokers that have not answered. A partition that moved meanwhile to one that has is left out, and
+      // the send counts as done.
+      const answered = new Set(answers.map(({ partition }) => partition));
+      const missing = [...wanted].filter((partition) => !answered.has(partition));
+      if (missing.length > 0) throw new Error(`no answer for the partitions ${missing.sort().join(', ')}`);
     } catch (error) {
       await drop(mine);
       const inner = (error as { cause?: unknown }).cause ?? error;

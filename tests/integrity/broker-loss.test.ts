@@ -50,7 +50,7 @@ type Traffic = {
   stop(): Promise<void>;
 };
 
-/** Asks for a variant and sends events of the unit, again and again; nothing is sent twice. */
+/** Asks for variants and sends events, again and again; nothing is sent twice. */
 function sendSteadily(): Traffic {
   const [acknowledged, unknown, assigned] = [new Set<string>(), new Set<string>(), new Set<string>()];
   const ask = (service: 'assignment-service' | 'ingestion-service', path: string, body: unknown): Promise<Response> =>
@@ -65,8 +65,10 @@ function sendSteadily(): Traffic {
     const told = await ask('assignment-service', '/v1/assignments', unit);
     if (told.ok) assigned.add(unit.unit_id);
     const timestamp = new Date().toISOString();
+    // Of several units, so that a request concerns several brokers.
     const events = Array.from({ length: 5 }, () => ({
-      ...unit,
+      unit_type: 'user',
+      unit_id: `user-${randomUUID()}`,
       event_id: randomUUID(),
       event_type: 'visit',
       timestamp,

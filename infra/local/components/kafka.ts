@@ -46,7 +46,11 @@ export type BrokerChanges = {
   readonly settings: Readonly<Record<string, string | number | boolean>>;
   /** Further arguments of the tool that formats the data. */
   readonly formatArguments: readonly string[];
+  /** Instead of those for a broker that is alone. */
+  readonly jvmArguments?: readonly string[];
 };
+
+const jvmArguments = ['-Xms256m', '-Xmx512m', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20'];
 
 export async function prepareBroker(
   context: ComponentContext,
@@ -73,10 +77,7 @@ export async function prepareBroker(
   return {
     file: java,
     args: [
-      '-Xms256m',
-      '-Xmx512m',
-      '-XX:+UseG1GC',
-      '-XX:MaxGCPauseMillis=20',
+      ...(changes.jvmArguments ?? jvmArguments),
       '-Xshare:auto',
       '-Djava.awt.headless=true',
       '-Djava.net.preferIPv4Stack=true',
