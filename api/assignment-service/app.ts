@@ -10,7 +10,7 @@ import { traceRequests } from '#api/trace-requests.ts';
 import { answerUnreadableAddress, maxParamLength } from '#api/unreadable-address.ts';
 import { storableTextFormat } from '#domain/definitions/definition-body.ts';
 import { isStorableText } from '#domain/event/parse-event.ts';
-import { stopPromptly } from '#platform/process/prompt-stop.ts';
+import { promptStopOptions, stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import type { Tracing } from '#platform/telemetry/tracing.ts';
@@ -55,8 +55,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     logger: false,
     bodyLimit: bodyBytes,
     requestTimeout: 30_000,
-    keepAliveTimeout: 75_000,
-    forceCloseConnections: 'idle',
+    ...promptStopOptions,
     routerOptions: { maxParamLength },
     frameworkErrors: answerUnreadableAddress,
     ajv: {

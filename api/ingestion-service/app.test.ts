@@ -1,7 +1,9 @@
 // Tests of the ingestion routes over a fake of the event producer: every answer of the contract, and no body that breaks it.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { ApiKey } from '#api/authentication.ts';
 import type { RateLimiter } from '#api/rate-limit.ts';
 import { createSilentLogger } from '#platform/telemetry/logger.ts';
@@ -292,5 +294,29 @@ describe('limits on callers', () => {
     const foreign = await preflight(['https://shop.example'], 'https://evil.example');
     expect(foreign.headers['access-control-allow-origin']).toBeUndefined();
     expect((await preflight([], 'https://shop.example')).statusCode).toBe(404);
+  });
+
+  it('a request that arrives while the service stops is answered as ever', async () => {
+    const { app } = await setUp();
+    const { port } = new URL(await app.listen({ port: 0, host: '127.0.0.1' }));
+    const socket = connect(Number(port), '127.0.0.1');
+    let received = '';
+    socket.on('data', (chunk) => {
+      received += chunk;
+    });
+    const body = JSON.stringify(event);
+    const head = `POST /v1/events HTTP/1.1\r\nhost: test\r\nauthorization: Bearer good\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+    const connected = once(app.server, 'connection');
+    socket.write(head.slice(0, 20));
+    const [accepted] = (await connected) as [Socket];
+    await vi.waitFor(() => expect(accepted.bytesRead).toBe(20));
+    const closed = app.close();
+    // The service has begun to stop: it takes no new connection.
+    await vi.waitFor(() => expect(app.server.listening).toBe(false));
+    socket.write(`${head.slice(20)}${body}`);
+    await once(socket, 'close');
+    await closed;
+    expect(received.match(/^HTTP\/1\.1 \d+/gm)).toEqual(['HTTP/1.1 202']);
+    expect(received).toContain('Connection: close');
   });
 });

@@ -21,7 +21,7 @@ import { limitRate } from '#api/request-limits.ts';
 import { traceRequests } from '#api/trace-requests.ts';
 import { answerUnreadableAddress } from '#api/unreadable-address.ts';
 import { classifyError, describeError } from '#platform/errors.ts';
-import { stopPromptly } from '#platform/process/prompt-stop.ts';
+import { promptStopOptions, stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import type { Tracing } from '#platform/telemetry/tracing.ts';
@@ -141,8 +141,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     logger: false,
     bodyLimit: deps.limits.maxBodyBytes,
     requestTimeout: 60_000,
-    keepAliveTimeout: 75_000,
-    forceCloseConnections: 'idle',
+    ...promptStopOptions,
     frameworkErrors: answerUnreadableAddress,
   });
   handleErrors(app, deps.log);

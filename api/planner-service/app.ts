@@ -9,7 +9,7 @@ import { errorSchema, handleErrors } from '#api/request-error.ts';
 import { limitDepth, limitRate } from '#api/request-limits.ts';
 import { traceRequests } from '#api/trace-requests.ts';
 import { answerUnreadableAddress } from '#api/unreadable-address.ts';
-import { stopPromptly } from '#platform/process/prompt-stop.ts';
+import { promptStopOptions, stopPromptly } from '#platform/process/prompt-stop.ts';
 import type { Logger } from '#platform/telemetry/logger.ts';
 import type { Metrics } from '#platform/telemetry/metrics.ts';
 import type { Tracing } from '#platform/telemetry/tracing.ts';
@@ -36,8 +36,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     logger: false,
     bodyLimit: bodyBytes,
     requestTimeout: 70_000,
-    keepAliveTimeout: 75_000,
-    forceCloseConnections: 'idle',
+    ...promptStopOptions,
     frameworkErrors: answerUnreadableAddress,
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false } },
   });
