@@ -267,6 +267,11 @@ test('a variant is served by its model, with the plans of the offline replay; a 
     },
     [200, 201],
   );
+  // Asked for before it was trained, as a shadow, it counts as absent for a moment.
+  await until('the inference process has loaded the model', async () => {
+    const answer = await fetch(`${planner.inference.url}/v1/models`);
+    return ((await answer.json()) as { loaded: string[] }).loaded.includes(model);
+  });
   const served = await until('the assignment service delivers the candidate', async () => {
     const answer = await ask(byModel!, 2);
     return answer.experiments.length > 0 && answer;

@@ -45,9 +45,8 @@ const nextRelease: readonly CodeChange[] = [
   {
     name: 'consumers show it',
     file: 'domain/event/decode-event.ts',
-    text: 'value: withSharedTexts(event, share) }',
-    replacement:
-      "value: { ...withSharedTexts(event, share), context: { ...event.context, release: event.release ?? 'none' } } }",
+    text: 'value: event };',
+    replacement: "value: { ...event, context: { ...event.context, release: event.release ?? 'none' } } };",
   },
 ];
 const renamed: CodeChange = {

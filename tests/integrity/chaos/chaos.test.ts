@@ -46,7 +46,8 @@ describe('the suite notices broken code', () => {
   const cases = [
     { change: codeChanges.noFence, fault: 'replaced in mid-flush', sign: /went back from/ },
     { change: codeChanges.offsetBeforeEffects, fault: 'death after a commit', sign: /exp\.events: \d+ missing/ },
-    { change: codeChanges.noClaims, fault: 'death after a commit', sign: /differs from a recount/ },
+    // Whether a repetition falls into another flush, and so is counted twice, is a matter of speed; that it was not claimed is not.
+    { change: codeChanges.noClaims, fault: 'death after a commit', sign: /claims of the aggregator: \d+ missing/ },
     { change: codeChanges.lettersAfterCommit, fault: 'death after a commit', sign: /wrong dead letters/ },
   ] as const;
   test.each(cases)('$change.name', async ({ change, fault, sign }) => {
