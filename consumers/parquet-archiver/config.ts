@@ -45,7 +45,7 @@ export const parquetArchiverConfig = defineConfig(
         'MAX_BUFFERED_BYTES',
         integer({ min: 65_536, max: 1_073_741_824 }),
         'Bytes of record values held over all partitions',
-        // More of them fill larger objects from a backlog, and take the process beyond what it may hold: measured, see ADR 0014.
+        // More of them fill larger objects from a backlog, and take the process further beyond 400 MB: measured, see ADR 0014.
         { default: 16_777_216 },
       ),
       concurrency: setting('FLUSH_CONCURRENCY', integer({ min: 1, max: 32 }), 'Objects written at the same time', {
