@@ -2,6 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import type { ExperimentRef } from '#producers/workload-client/workload-port.ts';
+import { describeMismatch, readRefusal } from './neighbor-answer.ts';
 
 /** The fields of an answer of POST /v1/assignments that are used here. */
 const AssignmentShape = Type.Object({
@@ -16,7 +17,6 @@ const AssignmentShape = Type.Object({
   }),
 });
 const AnswerShape = Type.Object({ assignments: Type.Array(AssignmentShape) });
-const RefusalShape = Type.Object({ code: Type.String(), message: Type.String() });
 
 export type AssignmentAnswer = Static<typeof AssignmentShape>;
 
@@ -61,10 +61,9 @@ export function createAssignmentClient(options: {
       const body: unknown = await response.json();
       if (response.ok) {
         if (Value.Check(AnswerShape, body)) return { assignments: body.assignments, problem: null };
-        const problem = Value.Errors(AnswerShape, body).First();
-        return { assignments: [], problem: `its answer is none: ${problem?.path} ${problem?.message}` };
+        return { assignments: [], problem: describeMismatch(AnswerShape, body) };
       }
-      const refusal = Value.Check(RefusalShape, body) ? body : undefined;
+      const refusal = readRefusal(body);
       // There is no experiment on households: nobody is in one.
       if (refusal?.code === 'unknown-unit-type') return { assignments: [], problem: null };
       return { assignments: [], problem: `status ${response.status}: ${refusal?.message ?? 'no reason given'}` };

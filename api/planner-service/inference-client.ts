@@ -2,6 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import type { FallbackReason } from './fallback-reason.ts';
+import { describeMismatch, readRefusal } from './neighbor-answer.ts';
 
 const count = Type.Integer({ minimum: 0 });
 /** The fields of an answer that are used here. */
@@ -11,7 +12,6 @@ const InferenceAnswerShape = Type.Object({
   tokens_in: count,
   tokens_out: count,
 });
-const RefusalShape = Type.Object({ code: Type.String(), message: Type.String() });
 
 export type InferenceAnswer = Static<typeof InferenceAnswerShape>;
 
@@ -109,10 +109,9 @@ export function createInferenceClient(options: {
 function toResult(status: number, body: unknown): InferenceResult {
   if (status === 200) {
     if (Value.Check(InferenceAnswerShape, body)) return { ok: true, answer: body };
-    const problem = Value.Errors(InferenceAnswerShape, body).First();
-    return { ok: false, reason: 'invalid-answer', detail: `its answer is none: ${problem?.path} ${problem?.message}` };
+    return { ok: false, reason: 'invalid-answer', detail: describeMismatch(InferenceAnswerShape, body) };
   }
-  const refusal = Value.Check(RefusalShape, body) ? body : undefined;
+  const refusal = readRefusal(body);
   return { ok: false, reason: toReason(status, refusal?.code), detail: refusal?.message ?? `status ${status}` };
 }
 
