@@ -69,8 +69,7 @@ export async function learnNothing(place: Place, story: Story, dataset: string):
   const parameters = { 'shuffle-targets': 'yes', epochs: '4' };
   const shuffled = await trainModel(place, story, { key: 'shuffled', dataset, parameters });
   const { verdict, stage } = await judgeModel(place, story, { key: 'shuffled', model: shuffled.model, dataset });
-  // Without anything to learn it plans about as well as the log: the gate calls that a fail or inconclusive, and neither is a pass.
-  story.check('the model of shuffled answers does not pass the gate', verdict !== 'pass' && stage === 'trained');
+  story.check('the model of shuffled answers fails the gate', verdict === 'fail' && stage === 'trained');
   return shuffled;
 }
 
