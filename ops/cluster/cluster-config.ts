@@ -4,10 +4,11 @@ import {
   mlflowSettings,
   objectStoreSettings,
   postgresSettings,
+  queueRedisToInspectSetting,
   registrySettings,
   telemetrySettings,
 } from '#platform/config/common-settings.ts';
-import { defineConfig, optionalSetting, type SettingsOf, text, url } from '#platform/config/settings.ts';
+import { defineConfig, optionalSetting, type SettingsOf, text } from '#platform/config/settings.ts';
 
 export const erasureKey = optionalSetting(
   'ERASURE_KEY',
@@ -33,14 +34,11 @@ export const archiveConfig = defineConfig({
   telemetry: telemetrySettings,
 });
 
-const redisUrl = optionalSetting(
-  'REDIS_URL',
-  url(['redis:', 'rediss:']),
-  'Redis that holds the queues of jobs; they are not looked at when absent',
-  { secret: true },
-);
-
-export const doctorConfig = defineConfig({ ...archiveConfig.shape, mlflow: mlflowSettings, redisUrl });
+export const doctorConfig = defineConfig({
+  ...archiveConfig.shape,
+  mlflow: mlflowSettings,
+  redisUrl: queueRedisToInspectSetting,
+});
 
 export type ClusterConfig = SettingsOf<(typeof clusterConfig)['shape']>;
 export type ArchiveConfig = SettingsOf<(typeof archiveConfig)['shape']>;

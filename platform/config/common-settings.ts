@@ -196,6 +196,14 @@ export const queueRedisSetting = setting(
   { secret: true },
 );
 
+/** Who only looks at the queues does without. */
+export const queueRedisToInspectSetting = optionalSetting(
+  'REDIS_URL',
+  url(['redis:', 'rediss:']),
+  'Redis that holds the queues of jobs; they are not looked at when absent',
+  { secret: true },
+);
+
 export const mlflowSettings = {
   url: optionalSetting(
     'MLFLOW_URL',
